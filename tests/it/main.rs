@@ -1,0 +1,2 @@
+//! The integration tests, on a real control plane.
+mod support {}
