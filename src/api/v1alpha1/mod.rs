@@ -1,0 +1,30 @@
+//! `securitybaseline.dev/v1alpha1`.
+
+mod access;
+mod baseline;
+mod common;
+mod network;
+mod pod_security;
+mod report;
+mod resources;
+mod status;
+
+pub use access::{Access, Binding, PolicyRule, Role, Subject, SubjectKind};
+pub use baseline::{DeletionPolicy, Mode, SecurityBaseline, SecurityBaselineSpec};
+pub use common::{LabelSelector, LabelSelectorRequirement, Quantity, ResourceList, SelectorOperator};
+pub use network::{
+    Direction, DnsPeers, IpBlock, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
+    NetworkPort, Protocol,
+};
+pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
+pub use report::{
+    BaselineReport, BaselineReportFields, BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord,
+    EffectiveValue, HeldBaseline, InventoryEntry, Note,
+};
+pub use resources::{
+    LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, QuotaScope, QuotaTemplate, ResourceQuotas,
+    ScopeOperator, ScopeRequirement, ScopeSelector,
+};
+pub use status::{
+    ConditionType, FieldProblem, NamespaceCounts, NamespaceFinding, NamespaceFindings, SecurityBaselineStatus,
+};

@@ -1,0 +1,246 @@
+//! `BaselineReport`: what holds in one namespace.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::{CustomResource, KubeSchema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::Mode;
+use super::status::conditions;
+
+/// The shape of a [`BaselineReport`] beside its status: it has none, since the operator alone writes it.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "securitybaseline.dev",
+    version = "v1alpha1",
+    kind = "BaselineReport",
+    plural = "baselinereports",
+    shortname = "br",
+    category = "security",
+    namespaced,
+    no_spec,
+    status = "BaselineReportStatus",
+    derive = "PartialEq",
+    doc = "What the security baselines hold in this namespace, what drifted, and what is blocked. Written by the operator alone; there is one in each namespace, named baseline.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Drift", type_ = "integer", json_path = ".status.drift.total"),
+    printcolumn(name = "Last Drift", type_ = "date", json_path = ".status.drift.lastSeen"),
+    printcolumn(name = "By", type_ = "string", json_path = ".status.drift.lastClaimedBy"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct BaselineReportFields {}
+
+impl BaselineReport {
+    /// The name of the one report of a namespace.
+    pub const NAME: &'static str = "baseline";
+}
+
+/// What holds in this namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BaselineReportStatus {
+    /// Ready and Drifted; both are always there.
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Condition>,
+    /// The baselines that this namespace is held to, or that select it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub baselines: Vec<HeldBaseline>,
+    /// The state of each control.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub controls: Vec<ControlReport>,
+    /// What drifted.
+    pub drift: DriftLedger,
+    /// The objects that the operator wrote here. Nothing but these is ever deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512))]
+    pub inventory: Vec<InventoryEntry>,
+    /// The labels that the operator wrote on the namespace.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "label_values")]
+    pub namespace_labels: BTreeMap<String, String>,
+}
+
+fn label_values(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 63},
+    })
+}
+
+/// A baseline that selects this namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldBaseline {
+    /// The baseline's name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// The baseline's UID.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// The generation of its spec that is held to here.
+    pub generation: i64,
+    /// Holds: what it declares is held to. Conflict: another baseline is older and holds this namespace.
+    #[schemars(length(max = 32))]
+    pub state: String,
+}
+
+/// The state of one control in this namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlReport {
+    /// The control, by the name of its section.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Whether it is enforced or only audited here.
+    pub mode: Mode,
+    /// How it stands.
+    pub state: ControlState,
+    /// What applies, value by value, and the baseline that supplied it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub effective: Vec<EffectiveValue>,
+    /// What departs from it now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub findings: Vec<Note>,
+    /// What could not be written or is held, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub blocked: Vec<Note>,
+    /// What works, but not as one may think.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub warnings: Vec<Note>,
+}
+
+/// How a control stands in a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)] // ControlReport's fields say what each is about
+pub enum ControlState {
+    Compliant,
+    Pending,
+    Drifted,
+    Blocked,
+}
+
+/// One value that applies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectiveValue {
+    /// What it is the value of, such as enforce or compute/requests.cpu.
+    #[schemars(length(max = 384))]
+    pub field: String,
+    /// The value.
+    #[schemars(length(max = 256))]
+    pub value: String,
+    /// The baseline that supplied it.
+    #[schemars(length(max = 253))]
+    pub baseline: String,
+}
+
+/// Something that is told of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Note {
+    /// The object, as kind/name.
+    #[schemars(length(max = 317))]
+    pub object: String,
+    /// Why, in one word.
+    #[schemars(length(max = 128))]
+    pub reason: String,
+    /// Why, in a sentence.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// What drifted in this namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DriftLedger {
+    /// How often something drifted, in all.
+    pub total: i64,
+    /// How often it was repaired, in all.
+    pub repaired: i64,
+    /// When something drifted last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub last_seen: Option<Timestamp>,
+    /// Which client claims to have caused the last drift.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_claimed_by: Option<String>,
+    /// The last drifts, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub records: Vec<DriftRecord>,
+}
+
+/// One drift.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftRecord {
+    /// The control, by the name of its section.
+    #[schemars(length(max = 63))]
+    pub control: String,
+    /// The object, as kind/name.
+    #[schemars(length(max = 317))]
+    pub object: String,
+    /// The field that differed, such as spec.ingress[0]; empty for the whole object.
+    #[schemars(length(max = 256))]
+    pub path: String,
+    /// What the baseline asks for, as JSON, cut where it is long.
+    #[schemars(length(max = 512))]
+    pub expected: String,
+    /// What was found, as JSON, cut where it is long; empty where nothing was.
+    #[schemars(length(max = 512))]
+    pub found: String,
+    /// When it was seen.
+    #[schemars(schema_with = "timestamp")]
+    pub seen: Timestamp,
+    /// When it was repaired; absent if it was only reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub repaired: Option<Timestamp>,
+    /// Which client claims to have done it, by the field manager that it stated; a deletion leaves no such claim.
+    #[schemars(length(max = 256))]
+    pub claimed_by: String,
+}
+
+fn timestamp(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time"})
+}
+
+/// An object that the operator wrote in this namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryEntry {
+    /// The object's kind.
+    #[schemars(length(max = 63))]
+    pub kind: String,
+    /// The object's name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// The object's UID.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// The UID of the baseline that asked for it.
+    #[schemars(length(max = 64))]
+    pub baseline: String,
+    /// A digest of what was written, to tell drift from a changed baseline.
+    #[schemars(length(max = 64))]
+    pub digest: String,
+}

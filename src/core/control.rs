@@ -1,0 +1,64 @@
+//! What a control is. Each one lives in a file of its own under `controls/`, and is listed in `controls::REGISTRY`.
+
+use super::object::{Child, ChildId, ChildKind};
+use super::validate::Problems;
+use super::world::{ClusterFacts, NamespaceFacts};
+use crate::api::v1alpha1::{Mode, Note, SecurityBaselineSpec};
+
+/// One section of a baseline: what it means for a namespace. Pure: it sees facts and returns objects.
+pub trait Control: Sync {
+    /// The section's name in the spec, such as `networkIsolation`.
+    fn section(&self) -> &'static str;
+
+    /// The kinds of objects that the control creates.
+    fn kinds(&self) -> &'static [&'static ChildKind];
+
+    /// The mode that holds for the section, or `None` where the spec does not have it.
+    fn mode(&self, spec: &SecurityBaselineSpec) -> Option<Mode>;
+
+    /// Says what is wrong with the section: all that the schema of the CRD refuses, once more, and what it cannot see.
+    fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems);
+
+    /// What the section means in this namespace.
+    fn render(&self, spec: &SecurityBaselineSpec, namespace: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered;
+}
+
+/// The controls, in the order in which their work is done.
+pub type Registry = &'static [&'static dyn Control];
+
+/// What a section means in a namespace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rendered {
+    /// Objects, in the order in which they are created.
+    pub children: Vec<Child>,
+    /// Labels on the namespace.
+    pub labels: Vec<LabelRule>,
+    /// What is not asked for although the spec does, and why. What is live of it is left as it is.
+    pub held: Vec<Held>,
+    /// What works, but not as one may think.
+    pub warnings: Vec<Note>,
+    /// What applies, value by value.
+    pub effective: Vec<(String, String)>,
+}
+
+/// Something that is held back, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What is held back.
+    pub id: ChildId,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// Why, in a sentence that tells the way out.
+    pub message: String,
+}
+
+/// A label that the namespace is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelRule {
+    /// The label's key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Values that are left in place when another client set them: they ask for more.
+    pub stricter: Vec<String>,
+}

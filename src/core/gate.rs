@@ -1,0 +1,36 @@
+//! The gate between plan and apply: what may be written now, in view of more than one namespace.
+//!
+//! Today it knows the operator's global stop and a baseline's `suspend`. Whatever has to look at all namespaces' plans
+//! before one of them is applied (a brake, pacing, preflight) belongs here.
+
+use super::plan::Plan;
+
+/// What holds beyond one namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// The operator's configuration says that nothing is to be written.
+    pub stopped: bool,
+}
+
+/// Whether a plan may be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Go,
+    /// It may not; what it would do is reported.
+    Hold {
+        /// Why, in one word.
+        reason: &'static str,
+    },
+}
+
+/// Judges one plan.
+pub fn judge(fleet: Fleet, plan: &Plan) -> Verdict {
+    if fleet.stopped {
+        return Verdict::Hold { reason: "Stopped" };
+    }
+    if plan.holder.as_ref().is_some_and(|holder| holder.spec.suspend) {
+        return Verdict::Hold { reason: "Suspended" };
+    }
+    Verdict::Go
+}

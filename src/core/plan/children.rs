@@ -1,0 +1,150 @@
+//! The part of a plan that is about objects.
+
+use std::sync::Arc;
+
+use super::{Action, Finding, FindingKind, Plan, Section, Step};
+use crate::api::v1alpha1::Mode;
+use crate::core::control::Registry;
+use crate::core::drift::{Difference, claimed_by, differences};
+use crate::core::object::{Canonical, Child, Digest};
+use crate::core::world::{Baseline, Live, Recorded, World};
+
+/// Plans how a child comes to be as asked for, or stays so.
+pub(super) fn keep(
+    world: &World,
+    holder: &Baseline,
+    section: &'static str,
+    mode: Mode,
+    child: &Child,
+    findings: &mut Vec<Finding>,
+    plan: &mut Plan,
+) {
+    let asked = child.canonical();
+    let wanted = asked.digest();
+    plan.wanted.insert(child.id.clone(), wanted);
+    let recorded = world.prior.inventory.get(&child.id);
+    let Some(live) = world.live.get(&child.id) else {
+        let kind = if recorded.is_some() {
+            FindingKind::Deleted
+        } else {
+            FindingKind::Missing
+        };
+        findings.push(Finding {
+            object: child.id.to_string(),
+            kind,
+            differences: vec![Difference {
+                path: String::new(),
+                expected: "present".to_owned(),
+                found: "absent".to_owned(),
+            }],
+            claimed_by: "unknown".to_owned(),
+        });
+        // In Audit it is not put back: what is recorded then is that it is gone, or it would count as deleted for ever.
+        if mode == Mode::Enforce {
+            push(plan, section, child, Step::Create(child.clone()));
+        }
+        return;
+    };
+    if live.digest == wanted {
+        plan.inventory.insert(child.id.clone(), record(holder, live, wanted));
+        return;
+    }
+    let Some(object) = &live.object else {
+        plan.unread.push(child.id.clone());
+        return;
+    };
+    let kind = match recorded {
+        None => FindingKind::NameTaken,
+        Some(recorded) if recorded.uid == live.uid && recorded.digest == Some(live.digest) => FindingKind::Outdated,
+        Some(_) => FindingKind::Changed,
+    };
+    let canonical = Canonical::of(child.id.kind, object);
+    findings.push(Finding {
+        object: child.id.to_string(),
+        kind,
+        differences: differences(&asked, &canonical),
+        claimed_by: claimed_by(object),
+    });
+    if mode == Mode::Enforce {
+        let fixed = child
+            .id
+            .kind
+            .immutable
+            .iter()
+            .any(|p| asked.0.pointer(p) != canonical.0.pointer(p));
+        let step = if fixed {
+            Step::Recreate {
+                child: child.clone(),
+                uid: live.uid.clone(),
+                resource_version: live.resource_version.clone(),
+            }
+        } else {
+            Step::Replace {
+                child: child.clone(),
+                live: Arc::clone(object),
+            }
+        };
+        push(plan, section, child, step);
+    }
+}
+
+/// Plans the removal of what is recorded as ours and no longer asked for: by the UID on record, for the baseline on
+/// record, and never of what is only held back.
+pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, sections: &[Section], plan: &mut Plan) {
+    for (id, recorded) in world.prior.inventory.iter().rev() {
+        let asked = plan.wanted.contains_key(id) || sections.iter().any(|(_, _, r)| r.held.iter().any(|h| &h.id == id));
+        if asked || recorded.baseline != holder.uid {
+            continue;
+        }
+        let Some(live) = world.live.get(id).filter(|live| live.uid == recorded.uid) else {
+            // It is gone, or somebody else's: no longer ours to remove.
+            plan.inventory.remove(id);
+            continue;
+        };
+        let Some(control) = registry.iter().find(|c| c.kinds().contains(&id.kind)) else {
+            continue;
+        };
+        let mode = control.mode(&holder.spec).unwrap_or(holder.spec.mode);
+        plan.note(
+            control.section(),
+            mode,
+            Finding {
+                object: id.to_string(),
+                kind: FindingKind::Surplus,
+                differences: vec![Difference {
+                    path: String::new(),
+                    expected: "absent".to_owned(),
+                    found: "present".to_owned(),
+                }],
+                claimed_by: holder.name.clone(),
+            },
+        );
+        if mode == Mode::Enforce {
+            plan.actions.push(Action {
+                section: control.section(),
+                object: id.to_string(),
+                step: Step::Delete {
+                    id: id.clone(),
+                    uid: live.uid.clone(),
+                    resource_version: live.resource_version.clone(),
+                },
+            });
+        }
+    }
+}
+
+fn record(holder: &Baseline, live: &Live, digest: Digest) -> Recorded {
+    Recorded {
+        uid: live.uid.clone(),
+        baseline: holder.uid.clone(),
+        digest: Some(digest),
+    }
+}
+
+fn push(plan: &mut Plan, section: &'static str, child: &Child, step: Step) {
+    plan.actions.push(Action {
+        section,
+        object: child.id.to_string(),
+        step,
+    });
+}

@@ -1,0 +1,334 @@
+//! From a plan and what came of it to the namespace's report.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::conditions::{self, Verdict};
+use super::object::Digest;
+use super::plan::{Action, FindingKind, Plan, SectionPlan};
+use super::text::bounded;
+use super::world::World;
+use super::{gate, plan};
+use crate::api::v1alpha1::{
+    BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline,
+    InventoryEntry, Mode, Note,
+};
+
+/// The most records that a report's ledger holds.
+pub const MOST_RECORDS: usize = 20;
+
+/// What came of carrying out a namespace's plan, since its report was written last.
+#[derive(Clone, Debug, Default)]
+pub struct Attempt {
+    /// What could not be written, by object.
+    pub failures: BTreeMap<String, Failure>,
+    /// Drift that was repaired, newest first, at most [`MOST_RECORDS`].
+    pub records: Vec<DriftRecord>,
+    /// How often something drifted in all, also what `records` no longer holds.
+    pub drifted: i64,
+}
+
+/// Why something could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+impl Attempt {
+    /// Takes up what came of one run of a plan: for each of its actions, whether it was done.
+    pub fn absorb(&mut self, plan: &Plan, done: &[(Action, Result<(), Failure>)], now: Timestamp) {
+        self.failures.clear();
+        for (action, outcome) in done {
+            match outcome {
+                Err(failure) => {
+                    self.failures.insert(action.object.clone(), failure.clone());
+                }
+                Ok(()) => self.repaired(plan, action, now),
+            }
+        }
+    }
+
+    fn repaired(&mut self, plan: &Plan, action: &Action, now: Timestamp) {
+        let section = plan.sections.iter().filter(|s| s.section == action.section);
+        for finding in section
+            .flat_map(|s| &s.findings)
+            .filter(|f| f.object == action.object && f.kind.is_drift())
+        {
+            self.drifted += 1;
+            for difference in &finding.differences {
+                self.records.insert(
+                    0,
+                    DriftRecord {
+                        control: action.section.to_owned(),
+                        object: action.object.clone(),
+                        path: difference.path.clone(),
+                        expected: difference.expected.clone(),
+                        found: difference.found.clone(),
+                        seen: now,
+                        repaired: Some(now),
+                        claimed_by: finding.claimed_by.clone(),
+                    },
+                );
+            }
+        }
+        self.records.truncate(MOST_RECORDS);
+    }
+}
+
+/// A namespace's report, and what its baselines are told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// The report; its ledger holds only what is new.
+    pub report: BaselineReportStatus,
+    /// How the namespace stands with the baseline that holds it.
+    pub standing: Standing,
+    /// Why, in one word and in a sentence, where that is not plain.
+    pub reason: String,
+    /// The sentence.
+    pub message: String,
+}
+
+/// How a namespace stands with a baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// In the declared state.
+    Compliant,
+    /// Still to be worked on.
+    Pending,
+    /// Departing from it.
+    Drifted,
+    /// Something could not be written, or is held.
+    Blocked,
+    /// Another baseline holds it.
+    Conflict,
+}
+
+/// Settles one namespace.
+pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict) -> Settled {
+    let controls: Vec<ControlReport> = plan.sections.iter().map(|s| control(s, attempt, gate)).collect();
+    let (standing, reason, message) = standing(plan, &controls);
+    let ready = Verdict {
+        type_: "Ready",
+        holds: standing == Standing::Compliant && plan.holder.is_some(),
+        reason: match (&plan.holder, standing) {
+            (None, _) => "NotSelected",
+            (_, Standing::Compliant) => "Compliant",
+            (_, Standing::Pending) => "Pending",
+            (_, Standing::Drifted) => "Drifted",
+            (_, Standing::Blocked | Standing::Conflict) => "Blocked",
+        },
+        message: match &plan.holder {
+            None => "no baseline selects this namespace; what was created here stays".to_owned(),
+            Some(_) if message.is_empty() => "the namespace is in the declared state".to_owned(),
+            Some(_) => message.clone(),
+        },
+    };
+    let drifting = controls.iter().filter(|c| c.state == ControlState::Drifted).count();
+    let drifted = Verdict {
+        type_: "Drifted",
+        holds: drifting > 0,
+        reason: if drifting > 0 { "Drifted" } else { "NoDrift" },
+        message: if drifting > 0 {
+            "the namespace departs from what is declared; see controls[].findings".to_owned()
+        } else {
+            "nothing departs from what is declared".to_owned()
+        },
+    };
+    let newest = attempt.records.first();
+    let prior = &world.prior.drift;
+    let report = BaselineReportStatus {
+        conditions: conditions::conditions(vec![ready, drifted], &world.prior.conditions, None, world.now),
+        baselines: baselines(plan),
+        controls,
+        drift: DriftLedger {
+            total: prior.total + attempt.drifted,
+            repaired: prior.repaired + attempt.drifted,
+            last_seen: newest.map(|r| r.seen).or(prior.last_seen),
+            last_claimed_by: newest
+                .map(|r| r.claimed_by.clone())
+                .or_else(|| prior.last_claimed_by.clone()),
+            records: attempt.records.clone(),
+        },
+        inventory: plan
+            .inventory
+            .iter()
+            .map(|(id, recorded)| InventoryEntry {
+                kind: id.kind.kind.to_owned(),
+                name: id.name.clone(),
+                uid: recorded.uid.clone(),
+                baseline: recorded.baseline.clone(),
+                digest: recorded.digest.map(|d| d.to_string()).unwrap_or_default(),
+            })
+            .collect(),
+        namespace_labels: plan.labels.clone(),
+    };
+    Settled {
+        report,
+        standing,
+        reason,
+        message,
+    }
+}
+
+/// The digest of what a report means: two reports with the same one tell the same. The ledger's records are left out;
+/// none comes without its total.
+pub fn meaning(report: &BaselineReportStatus) -> Digest {
+    let mut report = report.clone();
+    report.drift.records.clear();
+    Digest::of(&serde_json::to_value(&report).unwrap_or_default())
+}
+
+fn baselines(plan: &Plan) -> Vec<HeldBaseline> {
+    let entry = |state: &str| {
+        let state = state.to_owned();
+        move |b: &std::sync::Arc<super::world::Baseline>| HeldBaseline {
+            name: b.name.clone(),
+            uid: b.uid.clone(),
+            generation: b.generation,
+            state: state.clone(),
+        }
+    };
+    plan.holder
+        .iter()
+        .map(entry("Holds"))
+        .chain(plan.conflicting.iter().map(entry("Conflict")))
+        .collect()
+}
+
+fn control(section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> ControlReport {
+    let findings = &section.findings;
+    let mut blocked: Vec<Note> = section
+        .held
+        .iter()
+        .map(|h| Note {
+            object: h.id.to_string(),
+            reason: h.reason.to_owned(),
+            message: h.message.clone(),
+        })
+        .collect();
+    blocked.extend(findings.iter().filter_map(|finding| {
+        let failure = attempt.failures.get(&finding.object)?;
+        Some(Note {
+            object: finding.object.clone(),
+            reason: failure.reason.to_owned(),
+            message: bounded(&failure.message, 1024),
+        })
+    }));
+    blocked.dedup();
+    let mut warnings = section.warnings.clone();
+    let writes = match gate {
+        gate::Verdict::Go => section.mode == Mode::Enforce,
+        gate::Verdict::Hold { reason } => {
+            warnings.push(Note {
+                object: String::new(),
+                reason: reason.to_owned(),
+                message: "nothing is written for now; what was enforced stays in place".to_owned(),
+            });
+            false
+        }
+    };
+    let state = if !blocked.is_empty() {
+        ControlState::Blocked
+    } else if findings.is_empty() {
+        ControlState::Compliant
+    } else if writes && !findings.iter().any(|f| f.kind.is_drift()) {
+        ControlState::Pending
+    } else {
+        ControlState::Drifted
+    };
+    ControlReport {
+        name: section.section.to_owned(),
+        mode: section.mode,
+        state,
+        effective: section
+            .effective
+            .iter()
+            .take(128)
+            .map(|(field, value)| EffectiveValue {
+                field: bounded(field, 384),
+                value: bounded(value, 256),
+                baseline: section.baseline.name.clone(),
+            })
+            .collect(),
+        findings: findings.iter().take(32).map(told).collect(),
+        blocked: blocked.into_iter().take(32).collect(),
+        warnings: warnings.into_iter().take(32).collect(),
+    }
+}
+
+/// A finding, in a sentence.
+fn told(finding: &plan::Finding) -> Note {
+    let differences: Vec<String> = finding
+        .differences
+        .iter()
+        .filter(|d| !d.path.is_empty())
+        .map(|d| {
+            let or_nothing = |text: &str| {
+                if text.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    bounded(text, 128)
+                }
+            };
+            format!(
+                "{}: declared {}, found {}",
+                d.path,
+                or_nothing(&d.expected),
+                or_nothing(&d.found)
+            )
+        })
+        .collect();
+    let message = match finding.kind {
+        FindingKind::Missing => "does not exist".to_owned(),
+        FindingKind::Deleted => "was deleted".to_owned(),
+        FindingKind::Surplus => "is no longer declared".to_owned(),
+        _ => differences.join("; "),
+    };
+    let message = match (finding.kind, differences.is_empty()) {
+        (FindingKind::Missing | FindingKind::Deleted | FindingKind::Surplus, false) => differences.join("; "),
+        _ => message,
+    };
+    Note {
+        object: finding.object.clone(),
+        reason: finding.kind.reason().to_owned(),
+        message: bounded(&message, 1024),
+    }
+}
+
+fn standing(plan: &Plan, controls: &[ControlReport]) -> (Standing, String, String) {
+    let worst = controls
+        .iter()
+        .filter(|c| c.state != ControlState::Compliant)
+        .max_by_key(|c| c.state);
+    let Some(worst) = worst else {
+        return (Standing::Compliant, String::new(), String::new());
+    };
+    let standing = match worst.state {
+        ControlState::Compliant => Standing::Compliant,
+        ControlState::Pending => Standing::Pending,
+        ControlState::Drifted => Standing::Drifted,
+        ControlState::Blocked => Standing::Blocked,
+    };
+    let notes = if standing == Standing::Blocked {
+        &worst.blocked
+    } else {
+        &worst.findings
+    };
+    let Some(first) = notes.first() else {
+        return (standing, String::new(), String::new());
+    };
+    let more: usize = plan.sections.iter().map(|s| s.findings.len() + s.held.len()).sum();
+    let more = match more.saturating_sub(1) {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    (
+        standing,
+        first.reason.clone(),
+        format!("{} {}: {}{more}", worst.name, first.object, first.message),
+    )
+}

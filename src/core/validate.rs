@@ -1,0 +1,184 @@
+//! Checks a spec in code: what the CRD's schema and CEL rules refuse at admission, once more, and what they cannot see.
+//!
+//! Nothing that fails here is ever applied: the baseline is `Stalled` and what it held before keeps holding.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use super::control::Registry;
+use super::quantity::Milli;
+use super::text::bounded;
+use crate::api::v1alpha1::{
+    DeletionPolicy, FieldProblem, LabelSelector, ResourceList, SecurityBaselineSpec, SelectorOperator,
+};
+
+/// What is wrong with a spec, field by field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<FieldProblem>);
+
+impl Problems {
+    /// Notes a problem with the field at `path`. The message tells the mend.
+    pub fn add(&mut self, path: impl Display, message: impl Display) {
+        self.0.push(FieldProblem {
+            path: bounded(&path.to_string(), 512),
+            message: bounded(&message.to_string(), 1024),
+        });
+    }
+
+    /// Notes the problem unless `good`.
+    pub fn require(&mut self, good: bool, path: impl Display, message: impl Display) {
+        if !good {
+            self.add(path, message);
+        }
+    }
+
+    /// Notes every name that stands more than once in a list of named items.
+    pub fn unique<'a>(&mut self, path: &str, names: impl IntoIterator<Item = &'a str>) {
+        let mut seen = std::collections::BTreeSet::new();
+        for (i, name) in names.into_iter().enumerate() {
+            self.require(
+                seen.insert(name),
+                format_args!("{path}[{i}].name"),
+                format_args!("{name:?} stands here twice: names are unique"),
+            );
+        }
+    }
+
+    /// Checks the name of an item, which becomes part of an object's name.
+    pub fn item_name(&mut self, path: impl Display, name: &str) {
+        self.require(
+            name.len() <= 39 && is_dns_label(name),
+            path,
+            "a name has at most 39 lower-case letters, digits and '-', and begins and ends with a letter or digit",
+        );
+    }
+
+    /// Checks a label selector.
+    pub fn selector(&mut self, path: &str, selector: &LabelSelector) {
+        for (key, value) in &selector.match_labels {
+            self.require(is_label_key(key), format_args!("{path}.matchLabels"), BAD_KEY);
+            self.require(
+                is_label_value(value),
+                format_args!("{path}.matchLabels[{key}]"),
+                BAD_VALUE,
+            );
+        }
+        for (i, requirement) in selector.match_expressions.iter().enumerate() {
+            let path = format!("{path}.matchExpressions[{i}]");
+            self.require(is_label_key(&requirement.key), format_args!("{path}.key"), BAD_KEY);
+            for value in &requirement.values {
+                self.require(is_label_value(value), format_args!("{path}.values"), BAD_VALUE);
+            }
+            let needs_values = matches!(requirement.operator, SelectorOperator::In | SelectorOperator::NotIn);
+            self.require(
+                needs_values != requirement.values.is_empty(),
+                format_args!("{path}.values"),
+                "operators In and NotIn need at least one of `values`; Exists and DoesNotExist take none",
+            );
+        }
+    }
+
+    /// Checks the amounts of a resource list.
+    pub fn quantities(&mut self, path: &str, list: &ResourceList) {
+        for (name, quantity) in list {
+            match Milli::try_from(quantity) {
+                Ok(amount) => self.require(
+                    amount.0 >= 0,
+                    format_args!("{path}[{name}]"),
+                    "an amount is zero or more",
+                ),
+                Err(error) => self.add(format_args!("{path}[{name}]"), error),
+            }
+        }
+    }
+
+    /// Checks a range of addresses.
+    pub fn cidr(&mut self, path: impl Display, cidr: &str) -> Option<IpNet> {
+        match IpNet::from_str(cidr) {
+            Ok(net) => Some(net),
+            Err(_) => {
+                self.add(
+                    path,
+                    "write a range of addresses in CIDR notation, such as 192.0.2.0/24",
+                );
+                None
+            }
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The problems, at most as many as a status holds.
+    pub fn into_vec(mut self) -> Vec<FieldProblem> {
+        self.0.truncate(16);
+        self.0
+    }
+}
+
+const BAD_KEY: &str =
+    "a label key is an optional DNS prefix and a slash, then at most 63 letters, digits, '-', '_' or '.'";
+const BAD_VALUE: &str = "a label value has at most 63 letters, digits, '-', '_' or '.'";
+
+/// Checks a whole spec.
+pub fn validate(registry: Registry, spec: &SecurityBaselineSpec) -> Problems {
+    let mut problems = Problems::default();
+    problems.selector("spec.namespaceSelector", &spec.namespace_selector);
+    for (i, pattern) in spec.excluded_namespaces.iter().enumerate() {
+        let good = !pattern.is_empty()
+            && pattern.len() <= 63
+            && pattern
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'*');
+        problems.require(
+            good,
+            format_args!("spec.excludedNamespaces[{i}]"),
+            "write a namespace's name, in which `*` stands for any characters",
+        );
+    }
+    problems.require(
+        spec.deletion_policy != Some(DeletionPolicy::Delete),
+        "spec.deletionPolicy",
+        "deletionPolicy Delete does not exist yet: leave it out, or write Retain",
+    );
+    for control in registry {
+        control.validate(spec, &mut problems);
+    }
+    problems
+}
+
+/// Whether a text is a DNS label (RFC 1123).
+pub fn is_dns_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Whether a text is a DNS subdomain (RFC 1123).
+pub fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
+/// Whether a text is a qualified name: what a label key and a resource name are.
+pub fn is_label_key(text: &str) -> bool {
+    let (prefix, name) = text.rsplit_once('/').map_or((None, text), |(p, n)| (Some(p), n));
+    prefix.is_none_or(is_dns_subdomain) && !name.is_empty() && is_label_value(name)
+}
+
+/// Whether a text is a label's value.
+pub fn is_label_value(text: &str) -> bool {
+    let alphanumeric = |b: Option<&u8>| b.is_none_or(u8::is_ascii_alphanumeric);
+    text.len() <= 63
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && alphanumeric(text.as_bytes().first())
+        && alphanumeric(text.as_bytes().last())
+}

@@ -1,0 +1,201 @@
+//! All that a plan may see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::object::{ChildId, Digest};
+use crate::api::v1alpha1::{NetworkPeer, NetworkPort, SecurityBaselineSpec};
+
+/// A baseline with an accepted spec.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    /// The baseline's name.
+    pub name: String,
+    /// The baseline's UID.
+    pub uid: String,
+    /// When it was created: the older of two baselines holds.
+    pub created: Timestamp,
+    /// The generation of the spec.
+    pub generation: i64,
+    /// The spec.
+    pub spec: SecurityBaselineSpec,
+}
+
+/// One namespace, at one moment.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The namespace itself.
+    pub namespace: NamespaceFacts,
+    /// All baselines that select it.
+    pub baselines: Vec<Arc<Baseline>>,
+    /// What is live under reserved names.
+    pub live: BTreeMap<ChildId, Live>,
+    /// What the namespace's report says of earlier work.
+    pub prior: Prior,
+    /// What is true of the cluster.
+    pub cluster: Arc<ClusterFacts>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What a plan may know of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The label keys whose present values we wrote, by `managedFields`.
+    pub our_labels: BTreeSet<String>,
+    /// Which client claims the last change of its labels.
+    pub claimed_by: String,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+}
+
+/// A live object under a reserved name.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Its UID.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// The digest of its canonical form.
+    pub digest: Digest,
+    /// The object itself, where it is at hand: a digest cannot say what differs.
+    pub object: Option<Arc<Value>>,
+}
+
+/// What the report says of earlier work.
+#[derive(Clone, Debug, Default)]
+pub struct Prior {
+    /// The objects that we wrote.
+    pub inventory: BTreeMap<ChildId, Recorded>,
+    /// The labels that we wrote on the namespace.
+    pub labels: BTreeMap<String, String>,
+    /// How its conditions stand: type, status, reason and since when.
+    pub conditions: Vec<PriorCondition>,
+    /// How often something drifted so far, how often that was repaired, when last, and who claims that.
+    pub drift: PriorDrift,
+}
+
+/// A condition as it stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriorCondition {
+    /// Its type.
+    pub type_: String,
+    /// Its status.
+    pub status: String,
+    /// Since when its status is what it is.
+    pub since: Timestamp,
+}
+
+/// Drift so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PriorDrift {
+    /// How often something drifted.
+    pub total: i64,
+    /// How often that was repaired.
+    pub repaired: i64,
+    /// When last.
+    pub last_seen: Option<Timestamp>,
+    /// Who claims that.
+    pub last_claimed_by: Option<String>,
+}
+
+/// An object that we wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its UID.
+    pub uid: String,
+    /// The UID of the baseline that asked for it.
+    pub baseline: String,
+    /// The digest of what we wrote.
+    pub digest: Option<Digest>,
+}
+
+/// What is true of the cluster, for all namespaces.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterFacts {
+    /// Where the cluster's DNS is, once it was found.
+    pub dns: Option<Destination>,
+    /// The API server's own endpoints, once they were found.
+    pub api_server: Option<Vec<Destination>>,
+    /// What the operator may hand out in Roles: the rules of the ClusterRole `security-baseline:grantable`.
+    pub grantable: Vec<GrantableRule>,
+}
+
+/// Peers, and the ports that they listen on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Destination {
+    /// The peers.
+    pub peers: Vec<NetworkPeer>,
+    /// Their ports.
+    pub ports: Vec<NetworkPort>,
+}
+
+/// A rule that may be handed out. Unlike in a baseline, `*` is possible here: an administrator wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantableRule {
+    /// API groups.
+    pub api_groups: Vec<String>,
+    /// Resources.
+    pub resources: Vec<String>,
+    /// Names of objects; empty for all.
+    pub resource_names: Vec<String>,
+    /// Verbs.
+    pub verbs: Vec<String>,
+}
+
+/// Worlds for tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A baseline of this name, created this many seconds after the epoch, that selects everything and asks for nothing.
+    pub(crate) fn baseline(name: &str, created: i64) -> Arc<Baseline> {
+        with_spec(name, created, json!({"namespaceSelector": {}, "mode": "Enforce"}))
+    }
+
+    /// A baseline with this spec.
+    pub(crate) fn with_spec(name: &str, created: i64, spec: Value) -> Arc<Baseline> {
+        Arc::new(Baseline {
+            name: name.into(),
+            uid: format!("uid-{name}"),
+            created: Timestamp::from_second(created).unwrap(),
+            generation: 1,
+            spec: serde_json::from_value(spec).unwrap(),
+        })
+    }
+
+    /// A namespace `team-a` without labels.
+    pub(crate) fn namespace() -> NamespaceFacts {
+        NamespaceFacts {
+            name: "team-a".into(),
+            uid: "uid-team-a".into(),
+            labels: BTreeMap::new(),
+            our_labels: BTreeSet::new(),
+            claimed_by: "unknown".into(),
+            terminating: false,
+        }
+    }
+
+    /// A bare namespace under these baselines.
+    pub(crate) fn world(baselines: Vec<Arc<Baseline>>) -> World {
+        World {
+            namespace: namespace(),
+            baselines,
+            live: BTreeMap::new(),
+            prior: Prior::default(),
+            cluster: Arc::new(ClusterFacts::default()),
+            now: Timestamp::from_second(1_000).unwrap(),
+        }
+    }
+}
