@@ -12,4 +12,5 @@
 //! client, no clock, no I/O (`clippy.toml` keeps them so).
 
 pub mod api;
+pub mod controls;
 pub mod core;

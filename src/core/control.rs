@@ -3,7 +3,7 @@
 use super::object::{Child, ChildId, ChildKind};
 use super::validate::Problems;
 use super::world::{ClusterFacts, NamespaceFacts};
-use crate::api::v1alpha1::{Mode, Note, SecurityBaselineSpec};
+use crate::api::v1alpha1::{FieldProblem, Mode, SecurityBaselineSpec};
 
 /// One section of a baseline: what it means for a namespace. Pure: it sees facts and returns objects.
 pub trait Control: Sync {
@@ -18,6 +18,11 @@ pub trait Control: Sync {
 
     /// Says what is wrong with the section: all that the schema of the CRD refuses, once more, and what it cannot see.
     fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems);
+
+    /// Says what works in the section, but not as one may think.
+    fn warnings(&self, _spec: &SecurityBaselineSpec) -> Vec<FieldProblem> {
+        Vec::new()
+    }
 
     /// What the section means in this namespace.
     fn render(&self, spec: &SecurityBaselineSpec, namespace: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered;
@@ -35,8 +40,6 @@ pub struct Rendered {
     pub labels: Vec<LabelRule>,
     /// What is not asked for although the spec does, and why. What is live of it is left as it is.
     pub held: Vec<Held>,
-    /// What works, but not as one may think.
-    pub warnings: Vec<Note>,
     /// What applies, value by value.
     pub effective: Vec<(String, String)>,
 }

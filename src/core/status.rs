@@ -207,11 +207,9 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             ),
         )
     };
-    let degraded = failing > 0 || !facts.warnings.is_empty();
-    let degraded_reason = match (counts.blocked, counts.conflicting, facts.warnings.is_empty()) {
-        (1.., _, _) => "Blocked",
-        (_, 1.., _) => "Conflict",
-        (_, _, false) => "Warning",
+    let degraded_reason = match (counts.blocked, counts.conflicting) {
+        (1.., _) => "Blocked",
+        (_, 1..) => "Conflict",
         _ => "NotDegraded",
     };
     let degraded_message = match degraded_reason {
@@ -251,7 +249,7 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
                 ),
                 ConditionType::Drifted => (false, "NoDrift", "no namespace departs from the baseline".to_owned()),
                 ConditionType::Contested => (false, "NotContested", "nobody reverts what is repaired".to_owned()),
-                ConditionType::Degraded => (degraded, degraded_reason, bounded(&degraded_message, 4096)),
+                ConditionType::Degraded => (failing > 0, degraded_reason, bounded(&degraded_message, 4096)),
             };
             Verdict {
                 type_: type_.as_str(),

@@ -1,0 +1,282 @@
+//! Default-deny NetworkPolicies.
+//!
+//! Each denied direction is one policy for all pods that holds all that is allowed in it: there is no instant with a
+//! deny and without its DNS rule, and no allow can isolate a direction that nobody meant to deny.
+
+mod api;
+mod validate;
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as ApiSelector;
+use serde_json::{Map, Value, json};
+
+use crate::api::v1alpha1::{Direction, Mode, NamedRule, NetworkIsolation as Section, SecurityBaselineSpec};
+use crate::core::control::{Control, Held, Rendered};
+use crate::core::object::{Child, ChildId, ChildKind, RESERVED_PREFIX, drop_empty, normalise_selector};
+use crate::core::validate::Problems;
+use crate::core::world::{ClusterFacts, Destination, NamespaceFacts};
+
+/// The section `networkIsolation`.
+pub struct NetworkIsolation;
+
+/// The kind that it creates.
+static NETWORK_POLICY: ChildKind = ChildKind {
+    group: "networking.k8s.io",
+    version: "v1",
+    kind: "NetworkPolicy",
+    plural: "networkpolicies",
+    fields: &["spec"],
+    normalise,
+    immutable: &[],
+};
+
+const COMPONENT: &str = "network-isolation";
+
+static KINDS: [&ChildKind; 1] = [&NETWORK_POLICY];
+
+impl Control for NetworkIsolation {
+    fn section(&self) -> &'static str {
+        "networkIsolation"
+    }
+
+    fn kinds(&self) -> &'static [&'static ChildKind] {
+        &KINDS
+    }
+
+    fn mode(&self, spec: &SecurityBaselineSpec) -> Option<Mode> {
+        Some(spec.network_isolation.as_ref()?.mode.unwrap_or(spec.mode))
+    }
+
+    fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems) {
+        if let Some(section) = &spec.network_isolation {
+            validate::section("spec.networkIsolation", section, problems);
+        }
+    }
+
+    fn render(&self, spec: &SecurityBaselineSpec, _: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered {
+        let mut rendered = Rendered::default();
+        let Some(section) = &spec.network_isolation else {
+            return rendered;
+        };
+        if section.denies(Direction::Ingress) {
+            let policy = policy(Direction::Ingress, None, ingress(section), Vec::new());
+            rendered.children.push(child("default-deny-ingress", &policy));
+        }
+        if section.denies(Direction::Egress) {
+            match egress(section, cluster) {
+                Ok(rules) => {
+                    let policy = policy(Direction::Egress, None, Vec::new(), rules);
+                    rendered.children.push(child("default-deny-egress", &policy));
+                }
+                Err((reason, message)) => rendered.held.push(Held {
+                    id: ChildId {
+                        kind: &NETWORK_POLICY,
+                        name: format!("{RESERVED_PREFIX}default-deny-egress"),
+                    },
+                    reason,
+                    message: message.to_owned(),
+                }),
+            }
+        }
+        for rule in section.allow.iter().filter(|rule| !is_for_all_pods(rule)) {
+            rendered
+                .children
+                .push(child(&format!("allow-{}", rule.name), &own_policy(section, rule)));
+        }
+        describe(section, &mut rendered);
+        rendered
+    }
+}
+
+fn describe(section: &Section, rendered: &mut Rendered) {
+    for direction in &section.default_deny {
+        rendered
+            .effective
+            .push(("defaultDeny".to_owned(), format!("{direction:?}")));
+    }
+    if section.denies(Direction::Egress) {
+        let dns = match (&section.dns, section.allow_dns) {
+            (Some(_), _) => "stated",
+            (None, Some(false)) => "denied",
+            (None, _) => "detected",
+        };
+        rendered.effective.push(("dns".to_owned(), dns.to_owned()));
+    }
+    let switch = |value: Option<bool>| value.unwrap_or(false).to_string();
+    rendered
+        .effective
+        .push(("allowSameNamespace".to_owned(), switch(section.allow_same_namespace)));
+    rendered
+        .effective
+        .push(("allowKubernetesAPI".to_owned(), switch(section.allow_kubernetes_api)));
+    rendered
+        .effective
+        .extend(section.allow.iter().map(|rule| ("allow".to_owned(), rule.name.clone())));
+}
+
+/// Whether a named rule is for all pods of the namespace, and so part of the deny policies themselves.
+fn is_for_all_pods(rule: &NamedRule) -> bool {
+    rule.pod_selector
+        .as_ref()
+        .is_none_or(|s| s.match_labels.is_empty() && s.match_expressions.is_empty())
+}
+
+fn ingress(section: &Section) -> Vec<NetworkPolicyIngressRule> {
+    let same = section
+        .allow_same_namespace
+        .unwrap_or(false)
+        .then(|| NetworkPolicyIngressRule {
+            from: Some(vec![same_namespace()]),
+            ports: None,
+        });
+    let named = section
+        .allow
+        .iter()
+        .filter(|rule| is_for_all_pods(rule))
+        .flat_map(|rule| &rule.ingress);
+    same.into_iter().chain(named.map(api::ingress_rule)).collect()
+}
+
+/// What is allowed out, or why it cannot be said.
+fn egress(
+    section: &Section,
+    cluster: &ClusterFacts,
+) -> Result<Vec<NetworkPolicyEgressRule>, (&'static str, &'static str)> {
+    let mut rules = Vec::new();
+    match (&section.dns, section.allow_dns) {
+        (Some(dns), _) => rules.push(api::destination(&dns.peers, &dns.ports)),
+        (None, Some(false)) => {}
+        (None, _) => match &cluster.dns {
+            Some(Destination { peers, ports }) => rules.push(api::destination(peers, ports)),
+            None => {
+                return Err((
+                    "DNSNotFound",
+                    "the cluster's DNS Service was not found, and denying egress would cut pods off from DNS: state it in networkIsolation.dns, set clusterDNS in the operator's configuration, or set allowDNS to false",
+                ));
+            }
+        },
+    }
+    if section.allow_kubernetes_api.unwrap_or(false) {
+        match &cluster.api_server {
+            Some(destinations) => rules.extend(destinations.iter().map(|d| api::destination(&d.peers, &d.ports))),
+            None => {
+                return Err((
+                    "APIServerNotFound",
+                    "the API server's endpoints (EndpointSlices of Service kubernetes in namespace default) were not found: set allowKubernetesAPI to false, or allow their addresses by name in networkIsolation.allow",
+                ));
+            }
+        }
+    }
+    if section.allow_same_namespace.unwrap_or(false) {
+        rules.push(NetworkPolicyEgressRule {
+            to: Some(vec![same_namespace()]),
+            ports: None,
+        });
+    }
+    let named = section
+        .allow
+        .iter()
+        .filter(|rule| is_for_all_pods(rule))
+        .flat_map(|rule| &rule.egress);
+    rules.extend(named.map(api::egress_rule));
+    Ok(rules)
+}
+
+/// All pods of the policy's own namespace.
+fn same_namespace() -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(ApiSelector::default()),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+fn policy(
+    direction: Direction,
+    pods: Option<ApiSelector>,
+    ingress: Vec<NetworkPolicyIngressRule>,
+    egress: Vec<NetworkPolicyEgressRule>,
+) -> NetworkPolicySpec {
+    NetworkPolicySpec {
+        pod_selector: Some(pods.unwrap_or_default()),
+        policy_types: Some(vec![format!("{direction:?}")]),
+        ingress: (!ingress.is_empty()).then_some(ingress),
+        egress: (!egress.is_empty()).then_some(egress),
+    }
+}
+
+/// The policy of a named rule that is only for some pods: in the directions that are denied, and no other (a policy
+/// isolates its pods in each direction that it names).
+fn own_policy(section: &Section, rule: &NamedRule) -> NetworkPolicySpec {
+    let for_ingress = section.denies(Direction::Ingress) && !rule.ingress.is_empty();
+    let for_egress = section.denies(Direction::Egress) && !rule.egress.is_empty();
+    let types = [(for_ingress, "Ingress"), (for_egress, "Egress")];
+    NetworkPolicySpec {
+        pod_selector: Some(rule.pod_selector.as_ref().map(api::selector).unwrap_or_default()),
+        policy_types: Some(types.iter().filter(|t| t.0).map(|t| t.1.to_owned()).collect()),
+        ingress: for_ingress.then(|| rule.ingress.iter().map(api::ingress_rule).collect()),
+        egress: for_egress.then(|| rule.egress.iter().map(api::egress_rule).collect()),
+    }
+}
+
+fn child(name: &str, spec: &NetworkPolicySpec) -> Child {
+    Child::new(&NETWORK_POLICY, COMPONENT, name, json!({ "spec": spec }))
+}
+
+fn normalise(fields: &mut Map<String, Value>) {
+    let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) else {
+        return;
+    };
+    // Source of these defaults: `SetDefaults_NetworkPolicy` and `SetDefaults_NetworkPolicyPort` of Kubernetes.
+    drop_empty(spec, &["ingress", "egress", "policyTypes"]);
+    normalise_selector(spec.entry("podSelector").or_insert_with(|| json!({})));
+    if !spec.contains_key("policyTypes") {
+        let types = if spec.contains_key("egress") {
+            json!(["Ingress", "Egress"])
+        } else {
+            json!(["Ingress"])
+        };
+        spec.insert("policyTypes".to_owned(), types);
+    }
+    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+        for rule in spec
+            .get_mut(direction)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            let Some(rule) = rule.as_object_mut() else { continue };
+            drop_empty(rule, &[peers, "ports"]);
+            for peer in rule.get_mut(peers).and_then(Value::as_array_mut).into_iter().flatten() {
+                normalise_peer(peer);
+            }
+            for port in rule
+                .get_mut("ports")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                let Some(port) = port.as_object_mut() else { continue };
+                drop_empty(port, &[]);
+                port.entry("protocol").or_insert_with(|| "TCP".into());
+            }
+        }
+    }
+}
+
+fn normalise_peer(peer: &mut Value) {
+    let Some(peer) = peer.as_object_mut() else { return };
+    drop_empty(peer, &[]);
+    for selector in ["podSelector", "namespaceSelector"] {
+        if let Some(selector) = peer.get_mut(selector) {
+            normalise_selector(selector);
+        }
+    }
+    if let Some(block) = peer.get_mut("ipBlock").and_then(Value::as_object_mut) {
+        drop_empty(block, &["except"]);
+    }
+}
+
+#[cfg(test)]
+mod tests;
