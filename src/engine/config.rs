@@ -1,0 +1,198 @@
+//! The operator's configuration file (`--config`).
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::core::select::{ALWAYS_EXCLUDED, glob};
+
+/// The configuration. Every key has a default; an unknown key is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// Where metrics and probes are served, as address:port.
+    pub listen: String,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// What is logged, in the notation of `tracing` (such as `info` or `info,security_baseline_operator=debug`).
+    pub log_filter: String,
+    /// Emergency stop: while true nothing is written but status and reports. Taken up within seconds of a change.
+    pub stop: bool,
+    /// Namespaces that no baseline reaches, besides kube-system, kube-public, kube-node-lease and the operator's own,
+    /// which are always excluded. `*` stands for any characters.
+    pub excluded_namespaces: Vec<String>,
+    /// How the cluster's DNS Service is found.
+    #[serde(rename = "clusterDNS")]
+    pub cluster_dns: ClusterDns,
+    /// How many namespaces are worked on at a time.
+    pub workers: u16,
+    /// The share of a baseline's namespaces, in percent, that may be blocked or in conflict while it is still Ready.
+    pub tolerated_percent: u8,
+    /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
+    #[serde(skip)]
+    pub own_namespace: String,
+}
+
+/// How the cluster's DNS Service is found.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ClusterDns {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its labels, as a label selector.
+    pub label_selector: String,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Why a configuration is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file cannot be understood.
+    #[error("the configuration file {path} cannot be understood: {message}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// Where and why.
+        message: String,
+    },
+    /// A key has a value that cannot be.
+    #[error("{key}: {message}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and the mend.
+        message: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:8080".to_owned(),
+            log_format: LogFormat::Json,
+            log_filter: "info".to_owned(),
+            stop: false,
+            excluded_namespaces: Vec::new(),
+            cluster_dns: ClusterDns::default(),
+            workers: 16,
+            tolerated_percent: 20,
+            own_namespace: "security-baseline-system".to_owned(),
+        }
+    }
+}
+
+impl Default for ClusterDns {
+    fn default() -> Self {
+        Self { namespace: "kube-system".to_owned(), label_selector: "k8s-app=kube-dns".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file or the key, and the mend.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: shown.clone(), source })?;
+        let config = if text.trim().is_empty() {
+            Self::default()
+        } else {
+            serde_saphyr::from_str::<Self>(&text)
+                .map_err(|error| ConfigError::Malformed { path: shown, message: error.to_string() })?
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |key, message: &str| Err(ConfigError::Invalid { key, message: message.to_owned() });
+        if self.listen.parse::<std::net::SocketAddr>().is_err() {
+            return invalid("listen", "write an address and a port, such as 0.0.0.0:8080");
+        }
+        if self.log_filter.parse::<tracing_subscriber::EnvFilter>().is_err() {
+            return invalid("logFilter", "write a level or a filter, such as info");
+        }
+        if !(1..=256).contains(&self.workers) {
+            return invalid("workers", "write a number from 1 to 256");
+        }
+        if self.tolerated_percent > 100 {
+            return invalid("toleratedPercent", "write a number from 0 to 100");
+        }
+        if self.excluded_namespaces.iter().any(|p| p.is_empty() || p.len() > 63) {
+            return invalid("excludedNamespaces", "each is the name of a namespace, in which `*` stands for any characters");
+        }
+        if self.cluster_dns.namespace.is_empty() || self.cluster_dns.label_selector.is_empty() {
+            return invalid("clusterDNS", "name the namespace and the labels of the cluster's DNS Service");
+        }
+        Ok(())
+    }
+
+    /// Whether a namespace is out of reach for every baseline.
+    pub fn excludes(&self, namespace: &str) -> bool {
+        ALWAYS_EXCLUDED.contains(&namespace)
+            || namespace == self.own_namespace
+            || self.excluded_namespaces.iter().any(|pattern| glob(pattern, namespace))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::load(file.path()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        assert_eq!(load("").unwrap(), Config::default());
+        assert_eq!(load("stop: true\n").unwrap(), Config { stop: true, ..Config::default() });
+    }
+
+    #[test]
+    fn an_unknown_key_or_a_bad_value_is_refused_by_name() {
+        for (text, named) in [
+            ("wrkers: 3", "wrkers"),
+            ("workers: 0", "workers"),
+            ("workers: many", "workers"),
+            ("listen: nowhere", "listen"),
+            ("toleratedPercent: 101", "toleratedPercent"),
+            ("logFormat: xml", "logFormat"),
+            ("excludedNamespaces: ['']", "excludedNamespaces"),
+            ("clusterDNS: {namespace: ''}", "clusterDNS"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(named) || error.contains("xml") || error.contains("many"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn system_namespaces_and_the_operators_own_are_excluded_whatever_the_file_says() {
+        let config = Config { excluded_namespaces: vec!["openshift-*".into()], ..Config::default() };
+        for name in ["kube-system", "kube-public", "kube-node-lease", "security-baseline-system", "openshift-dns"] {
+            assert!(config.excludes(name), "{name}");
+        }
+        assert!(!config.excludes("team-a"));
+    }
+}

@@ -1,0 +1,181 @@
+//! From API objects to the facts that a plan sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value;
+
+use crate::api::v1alpha1::{BaselineReportStatus, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol};
+use crate::controls;
+use crate::core::conditions;
+use crate::core::drift::claimed_by;
+use crate::core::object::{ChildId, Digest, FIELD_MANAGER};
+use crate::core::world::{Destination, GrantableRule, NamespaceFacts, Prior, PriorDrift, Recorded};
+
+/// A text field of an object's metadata; empty where it is missing.
+pub fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or_default()
+}
+
+/// What a plan may know of a namespace.
+pub fn namespace(object: &Value) -> NamespaceFacts {
+    let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+    NamespaceFacts {
+        name: meta(object, "name").to_owned(),
+        uid: meta(object, "uid").to_owned(),
+        labels: labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+        our_labels: our_labels(object),
+        claimed_by: claimed_by(object),
+        terminating: object["metadata"]["deletionTimestamp"].is_string(),
+    }
+}
+
+/// The keys of the labels that our own server-side apply owns.
+fn our_labels(object: &Value) -> BTreeSet<String> {
+    object["metadata"]["managedFields"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|entry| {
+            entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply" && !entry["subresource"].is_string()
+        })
+        .filter_map(|entry| entry["fieldsV1"]["f:metadata"]["f:labels"].as_object())
+        .flat_map(|labels| labels.keys().filter_map(|k| k.strip_prefix("f:")))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// What a report says of earlier work.
+pub fn prior(report: &BaselineReportStatus) -> Prior {
+    let inventory = report
+        .inventory
+        .iter()
+        .filter_map(|entry| {
+            let id = ChildId { kind: controls::kind_named(&entry.kind)?, name: entry.name.clone() };
+            let recorded = Recorded {
+                uid: entry.uid.clone(),
+                baseline: entry.baseline.clone(),
+                digest: Digest::parse(&entry.digest),
+            };
+            Some((id, recorded))
+        })
+        .collect();
+    Prior {
+        inventory,
+        labels: report.namespace_labels.clone(),
+        conditions: conditions::prior(&report.conditions),
+        drift: PriorDrift {
+            total: report.drift.total,
+            repaired: report.drift.repaired,
+            last_seen: report.drift.last_seen,
+            last_claimed_by: report.drift.last_claimed_by.clone(),
+        },
+    }
+}
+
+/// Where the pods behind a DNS Service are: its own selector, and the ports that the pods listen on.
+pub fn dns(service: &Value) -> Option<Destination> {
+    let selector = service["spec"]["selector"].as_object()?;
+    let labels: BTreeMap<String, String> =
+        selector.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
+    let ports: Vec<NetworkPort> = service["spec"]["ports"]
+        .as_array()?
+        .iter()
+        // A DNS Service may serve metrics too; only its DNS ports are meant.
+        .filter(|port| port["port"] == 53)
+        .map(|port| NetworkPort {
+            protocol: Some(if port["protocol"] == "UDP" { Protocol::Udp } else { Protocol::Tcp }),
+            port: serde_json::from_value(port["targetPort"].clone()).ok().or(Some(IntOrString::Int(53))),
+            end_port: None,
+        })
+        .collect();
+    if labels.is_empty() || ports.is_empty() {
+        return None;
+    }
+    let of_namespace = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), meta(service, "namespace").to_owned())]);
+    let peer = NetworkPeer {
+        namespace_selector: Some(LabelSelector { match_labels: of_namespace, ..LabelSelector::default() }),
+        pod_selector: Some(LabelSelector { match_labels: labels, ..LabelSelector::default() }),
+        ip_block: None,
+    };
+    Some(Destination { peers: vec![peer], ports })
+}
+
+/// The addresses and ports that an EndpointSlice lists.
+pub fn endpoints(slice: &Value) -> Option<Destination> {
+    let mut addresses: Vec<String> = slice["endpoints"]
+        .as_array()?
+        .iter()
+        .flat_map(|e| e["addresses"].as_array().into_iter().flatten())
+        .filter_map(|a| a.as_str()?.parse::<std::net::IpAddr>().ok())
+        .map(|a| format!("{a}/{}", if a.is_ipv4() { 32 } else { 128 }))
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    let ports: Vec<NetworkPort> = slice["ports"]
+        .as_array()?
+        .iter()
+        .filter_map(|p| i32::try_from(p["port"].as_i64()?).ok())
+        .map(|port| NetworkPort {
+            protocol: Some(Protocol::Tcp),
+            port: Some(IntOrString::Int(port)),
+            end_port: None,
+        })
+        .collect();
+    if addresses.is_empty() || ports.is_empty() {
+        return None;
+    }
+    let peer = |cidr| NetworkPeer { ip_block: Some(IpBlock { cidr, except: Vec::new() }), ..NetworkPeer::default() };
+    Some(Destination { peers: addresses.into_iter().map(peer).collect(), ports })
+}
+
+/// The rules of a ClusterRole that are about resources.
+pub fn grantable(role: &Value) -> Vec<GrantableRule> {
+    let list = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|v| Some(v.as_str()?.to_owned())).collect()
+    };
+    role["rules"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|rule| GrantableRule {
+            api_groups: list(&rule["apiGroups"]),
+            resources: list(&rule["resources"]),
+            resource_names: list(&rule["resourceNames"]),
+            verbs: list(&rule["verbs"]),
+        })
+        .filter(|rule| !rule.resources.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn dns_is_where_the_services_pods_listen_and_not_their_metrics() {
+        let service = json!({
+            "metadata": {"name": "kube-dns", "namespace": "kube-system"},
+            "spec": {"selector": {"k8s-app": "kube-dns"}, "ports": [
+                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 1053},
+                {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": "dns-tcp"},
+                {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
+            ]},
+        });
+        let found = serde_json::to_value(dns(&service).unwrap().ports).unwrap();
+        assert_eq!(found, json!([{"protocol": "UDP", "port": 1053}, {"protocol": "TCP", "port": "dns-tcp"}]));
+        assert!(dns(&json!({"spec": {"ports": [{"port": 53}]}})).is_none());
+    }
+
+    #[test]
+    fn a_label_is_ours_when_our_apply_owns_it() {
+        let object = json!({"metadata": {"name": "a", "managedFields": [
+            {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": {"f:a/b": {}}}}},
+            {"manager": FIELD_MANAGER, "operation": "Update", "fieldsV1": {"f:metadata": {"f:labels": {"f:c": {}}}}},
+            {"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": {"f:d": {}}}}},
+        ]}});
+        assert_eq!(namespace(&object).our_labels, BTreeSet::from(["a/b".to_owned()]));
+    }
+}

@@ -1,0 +1,54 @@
+//! All that touches the world: watches, the queue, requests, metrics. Here alone is a client.
+//!
+//! Watch events feed the [`index`]; what departs from what is wanted puts its namespace into the [`queue`]; a worker
+//! takes it out, makes a `World` of it, plans, applies and reports.
+
+// The modules outside may have neither client nor clock; this one is where they belong.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod apply;
+pub mod baselines;
+pub mod clock;
+pub mod cluster;
+pub mod config;
+pub mod errors;
+pub mod events;
+pub mod facts;
+pub mod http;
+pub mod index;
+pub mod metrics;
+pub mod queue;
+pub mod report;
+pub mod run;
+pub mod watch;
+pub mod work;
+
+use std::sync::Arc;
+
+use kube::Client;
+use parking_lot::Mutex;
+
+use self::clock::Clock;
+use self::config::Config;
+use self::events::Events;
+use self::index::Index;
+use self::metrics::Metrics;
+use self::queue::Queue;
+
+/// What all tasks share.
+pub struct Context {
+    /// The one client.
+    pub client: Client,
+    /// What is known of the cluster.
+    pub index: Mutex<Index>,
+    /// What is to be worked on.
+    pub queue: Queue,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What happened, told as Kubernetes events.
+    pub events: Events,
+    /// The configuration.
+    pub config: Config,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}

@@ -1,0 +1,298 @@
+//! What is to be worked on: first in, first out, each key once, in weighted lanes.
+//!
+//! A key is worked on by one worker at a time, whatever lane it comes from; what comes in meanwhile waits for it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// What is worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A namespace.
+    Namespace(Arc<str>),
+    /// A baseline.
+    Baseline(Arc<str>),
+}
+
+/// Why it is worked on. Each lane has its share of the workers, so that none waits for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Something drifted, or a namespace is new.
+    Repair,
+    /// A baseline changed, or the operator started.
+    Rollout,
+    /// A report or a status is to be written.
+    Report,
+}
+
+impl Lane {
+    /// All lanes.
+    pub const ALL: [Self; 3] = [Self::Repair, Self::Rollout, Self::Report];
+
+    /// How many keys of the lane are taken in one round.
+    const fn weight(self) -> u32 {
+        match self {
+            Self::Repair => 8,
+            Self::Rollout => 3,
+            Self::Report => 2,
+        }
+    }
+
+    /// The lane's name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Repair => "repair",
+            Self::Rollout => "rollout",
+            Self::Report => "report",
+        }
+    }
+}
+
+/// A key that a worker has taken.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What is worked on.
+    pub key: Key,
+    /// Why.
+    pub lane: Lane,
+    /// Since when it waited.
+    pub since: Instant,
+}
+
+/// The queue.
+#[derive(Default)]
+pub struct Queue {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    lanes: [VecDeque<Key>; 3],
+    /// Since when a key waits in a lane.
+    waiting: [HashMap<Key, Instant>; 3],
+    credit: [u32; 3],
+    running: HashMap<Key, Instant>,
+    /// Keys to be put back into a lane later, by time.
+    later: BTreeMap<Instant, BTreeSet<(Key, Lane)>>,
+    delayed: HashSet<(Key, Lane)>,
+}
+
+impl Queue {
+    /// Puts a key into a lane, unless it waits there already.
+    pub fn push(&self, key: Key, lane: Lane) {
+        self.inner.lock().push(key, lane, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Puts a key into a lane after a while, unless it is to be put there already.
+    pub fn push_after(&self, key: Key, lane: Lane, after: Duration) {
+        let mut inner = self.inner.lock();
+        if inner.delayed.insert((key.clone(), lane)) {
+            inner.later.entry(Instant::now() + after).or_default().insert((key, lane));
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// Takes the next key, waiting for one.
+    pub async fn next(&self) -> Job {
+        loop {
+            // Registered before looking: what is pushed in between wakes us.
+            let changed = self.changed.notified();
+            let due = {
+                let mut inner = self.inner.lock();
+                let now = Instant::now();
+                inner.put_back(now);
+                if let Some(job) = inner.take(now) {
+                    if inner.lanes.iter().any(|lane| !lane.is_empty()) {
+                        self.changed.notify_one();
+                    }
+                    return job;
+                }
+                inner.later.keys().next().copied()
+            };
+            match due {
+                Some(due) => {
+                    tokio::select! {
+                        () = changed => {}
+                        () = tokio::time::sleep_until(due) => {}
+                    }
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    /// Gives a key back that was taken.
+    pub fn done(&self, job: &Job) {
+        self.inner.lock().running.remove(&job.key);
+        self.changed.notify_one();
+    }
+
+    /// How many keys wait in a lane.
+    pub fn depth(&self, lane: Lane) -> usize {
+        self.inner.lock().lanes[lane as usize].len()
+    }
+
+    /// For how long the longest-running job has been running.
+    pub fn longest_running(&self) -> Duration {
+        let now = Instant::now();
+        self.inner.lock().running.values().map(|since| now.duration_since(*since)).max().unwrap_or_default()
+    }
+}
+
+impl Inner {
+    fn push(&mut self, key: Key, lane: Lane, since: Instant) {
+        let waiting = &mut self.waiting[lane as usize];
+        if !waiting.contains_key(&key) {
+            waiting.insert(key.clone(), since);
+            self.lanes[lane as usize].push_back(key);
+        }
+    }
+
+    fn put_back(&mut self, now: Instant) {
+        while let Some(entry) = self.later.first_entry() {
+            if *entry.key() > now {
+                break;
+            }
+            let (due, keys) = entry.remove_entry();
+            for (key, lane) in keys {
+                self.delayed.remove(&(key.clone(), lane));
+                self.push(key, lane, due);
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> Option<Job> {
+        // Two rounds: when no lane with work has credit left, all get theirs anew.
+        for _ in 0..2 {
+            for lane in Lane::ALL {
+                let i = lane as usize;
+                if self.credit[i] == 0 {
+                    continue;
+                }
+                let running = &self.running;
+                let Some(at) = self.lanes[i].iter().position(|key| !running.contains_key(key)) else { continue };
+                let Some(key) = self.lanes[i].remove(at) else { continue };
+                let since = self.waiting[i].remove(&key).unwrap_or(now);
+                self.credit[i] -= 1;
+                self.running.insert(key.clone(), now);
+                return Some(Job { key, lane, since });
+            }
+            self.credit = Lane::ALL.map(Lane::weight);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::Namespace(name.into())
+    }
+
+    fn name(job: &Job) -> String {
+        match &job.key {
+            Key::Namespace(name) | Key::Baseline(name) => name.to_string(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_come_out_in_order_and_each_once() {
+        let queue = Queue::default();
+        for k in ["a", "b", "a", "c", "b"] {
+            queue.push(key(k), Lane::Repair);
+        }
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let job = queue.next().await;
+            seen.push(name(&job));
+            queue.done(&job);
+        }
+        assert_eq!(seen, ["a", "b", "c"]);
+        assert_eq!(queue.depth(Lane::Repair), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_worked_on_waits_until_it_is_given_back() {
+        let queue = Queue::default();
+        queue.push(key("a"), Lane::Repair);
+        let first = queue.next().await;
+        queue.push(key("a"), Lane::Repair);
+        queue.push(key("a"), Lane::Report);
+        queue.push(key("b"), Lane::Rollout);
+        assert_eq!(name(&queue.next().await), "b");
+        assert!(tokio::time::timeout(Duration::from_secs(5), queue.next()).await.is_err());
+        queue.done(&first);
+        let again = queue.next().await;
+        assert_eq!((name(&again), again.lane), ("a".to_owned(), Lane::Repair));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_lane_starves_no_other() {
+        let queue = Queue::default();
+        for i in 0..100 {
+            queue.push(key(&format!("repair-{i}")), Lane::Repair);
+        }
+        queue.push(key("rollout"), Lane::Rollout);
+        queue.push(key("report"), Lane::Report);
+        let mut first = Vec::new();
+        for _ in 0..12 {
+            let job = queue.next().await;
+            first.push(name(&job));
+            queue.done(&job);
+        }
+        assert!(first.contains(&"rollout".to_owned()) && first.contains(&"report".to_owned()), "{first:?}");
+        assert_eq!(first[0], "repair-0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delayed_key_comes_when_it_is_due_and_not_before() {
+        let queue = Queue::default();
+        let start = Instant::now();
+        queue.push_after(key("a"), Lane::Repair, Duration::from_secs(3));
+        queue.push_after(key("a"), Lane::Repair, Duration::from_secs(9));
+        let job = queue.next().await;
+        assert_eq!(start.elapsed().as_secs(), 3);
+        queue.done(&job);
+        assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn many_workers_share_the_queue_without_losing_a_key() {
+        let queue = Arc::new(Queue::default());
+        let seen = Arc::new(Mutex::new(BTreeSet::new()));
+        let workers: Vec<_> = (0..8)
+            .map(|_| {
+                let (queue, seen) = (queue.clone(), seen.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let job = queue.next().await;
+                        tokio::task::yield_now().await;
+                        seen.lock().insert(name(&job));
+                        queue.done(&job);
+                    }
+                })
+            })
+            .collect();
+        for i in 0..500 {
+            queue.push(key(&i.to_string()), Lane::ALL[i % 3]);
+        }
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while seen.lock().len() < 500 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("every key is worked on");
+        workers.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
