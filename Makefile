@@ -2,6 +2,8 @@
 KUBECTL ?= kubectl
 
 .PHONY: generate-manifests
-generate-manifests: ## Build config/install.yaml from config/default and crds
-	@text=$$($(KUBECTL) kustomize config/default) && \
-	  printf '%s\n%s\n' '# Generated from config/default by "make generate-manifests" (kubectl kustomize config/default). Do not edit: comments and reasons are there.' "$$text" > config/install.yaml
+generate-manifests: ## Build config/install.yaml from config/default
+	@text=$$($(KUBECTL) kustomize config/default) && { \
+	  echo '# Generated from config/default, where the reasons stand, by `make generate-manifests`'; \
+	  echo '# (kubectl kustomize config/default). Do not edit.'; \
+	  printf '%s\n' "$$text"; } > config/install.yaml
