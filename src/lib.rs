@@ -12,5 +12,7 @@
 //! client, no clock, no I/O (`clippy.toml` keeps them so).
 
 pub mod api;
+pub mod cli;
 pub mod controls;
 pub mod core;
+pub mod engine;

@@ -1,9 +1,7 @@
-fn main() {
-    for crd in security_baseline_operator::api::crds::all().unwrap() {
-        std::fs::write(
-            format!("crds/{}", crd.file),
-            serde_saphyr::to_string(&crd.content).unwrap(),
-        )
-        .unwrap();
-    }
+//! The operator, and its tools for the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    security_baseline_operator::cli::main()
 }

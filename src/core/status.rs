@@ -42,6 +42,7 @@ pub struct BaselineFacts {
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     counts: NamespaceCounts,
+    unseen: i64,
     drifted: BTreeMap<String, NamespaceFinding>,
     blocked: BTreeMap<String, NamespaceFinding>,
     conflicts: BTreeMap<String, NamespaceFinding>,
@@ -50,8 +51,14 @@ pub struct Tally {
 impl Tally {
     /// Counts a namespace that was not looked at yet.
     pub fn unseen(&mut self) {
+        self.unseen += 1;
         self.counts.selected += 1;
         self.counts.pending += 1;
+    }
+
+    /// How many namespaces were not looked at yet.
+    pub fn unseen_count(&self) -> i64 {
+        self.unseen
     }
 
     /// Counts a namespace, with the reason where it is not as declared.

@@ -89,7 +89,7 @@ impl Default for Config {
             log_format: LogFormat::Json,
             log_filter: "info".to_owned(),
             stop: false,
-            excluded_namespaces: Vec::new(),
+            excluded_namespaces: shipped_exclusions(),
             cluster_dns: ClusterDns::default(),
             workers: 16,
             tolerated_percent: 20,
@@ -98,9 +98,27 @@ impl Default for Config {
     }
 }
 
+/// The exclusions of the configuration that is shipped: one list, and its reasons, in one place.
+fn shipped_exclusions() -> Vec<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shipped {
+        excluded_namespaces: Vec<String>,
+    }
+    serde_saphyr::from_str::<Shipped>(SHIPPED)
+        .map(|s| s.excluded_namespaces)
+        .unwrap_or_default()
+}
+
+/// The configuration that is shipped.
+const SHIPPED: &str = include_str!("../../config/manager/config.yaml");
+
 impl Default for ClusterDns {
     fn default() -> Self {
-        Self { namespace: "kube-system".to_owned(), label_selector: "k8s-app=kube-dns".to_owned() }
+        Self {
+            namespace: "kube-system".to_owned(),
+            label_selector: "k8s-app=kube-dns".to_owned(),
+        }
     }
 }
 
@@ -111,20 +129,29 @@ impl Config {
     /// [`ConfigError`] names the file or the key, and the mend.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: shown.clone(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: shown.clone(),
+            source,
+        })?;
         let config = if text.trim().is_empty() {
             Self::default()
         } else {
-            serde_saphyr::from_str::<Self>(&text)
-                .map_err(|error| ConfigError::Malformed { path: shown, message: error.to_string() })?
+            serde_saphyr::from_str::<Self>(&text).map_err(|error| ConfigError::Malformed {
+                path: shown,
+                message: error.to_string(),
+            })?
         };
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |key, message: &str| Err(ConfigError::Invalid { key, message: message.to_owned() });
+        let invalid = |key, message: &str| {
+            Err(ConfigError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
         if self.listen.parse::<std::net::SocketAddr>().is_err() {
             return invalid("listen", "write an address and a port, such as 0.0.0.0:8080");
         }
@@ -138,10 +165,16 @@ impl Config {
             return invalid("toleratedPercent", "write a number from 0 to 100");
         }
         if self.excluded_namespaces.iter().any(|p| p.is_empty() || p.len() > 63) {
-            return invalid("excludedNamespaces", "each is the name of a namespace, in which `*` stands for any characters");
+            return invalid(
+                "excludedNamespaces",
+                "each is the name of a namespace, in which `*` stands for any characters",
+            );
         }
         if self.cluster_dns.namespace.is_empty() || self.cluster_dns.label_selector.is_empty() {
-            return invalid("clusterDNS", "name the namespace and the labels of the cluster's DNS Service");
+            return invalid(
+                "clusterDNS",
+                "name the namespace and the labels of the cluster's DNS Service",
+            );
         }
         Ok(())
     }
@@ -167,7 +200,19 @@ mod tests {
     #[test]
     fn an_empty_file_means_the_defaults() {
         assert_eq!(load("").unwrap(), Config::default());
-        assert_eq!(load("stop: true\n").unwrap(), Config { stop: true, ..Config::default() });
+        assert_eq!(
+            load("stop: true\n").unwrap(),
+            Config {
+                stop: true,
+                ..Config::default()
+            }
+        );
+    }
+
+    #[test]
+    fn the_shipped_configuration_states_the_defaults() {
+        assert_eq!(load(SHIPPED).unwrap(), Config::default());
+        assert!(Config::default().excludes("openshift-dns") && Config::default().excludes("calico-system"));
     }
 
     #[test]
@@ -183,14 +228,26 @@ mod tests {
             ("clusterDNS: {namespace: ''}", "clusterDNS"),
         ] {
             let error = load(text).unwrap_err();
-            assert!(error.contains(named) || error.contains("xml") || error.contains("many"), "{text}: {error}");
+            assert!(
+                error.contains(named) || error.contains("xml") || error.contains("many"),
+                "{text}: {error}"
+            );
         }
     }
 
     #[test]
     fn system_namespaces_and_the_operators_own_are_excluded_whatever_the_file_says() {
-        let config = Config { excluded_namespaces: vec!["openshift-*".into()], ..Config::default() };
-        for name in ["kube-system", "kube-public", "kube-node-lease", "security-baseline-system", "openshift-dns"] {
+        let config = Config {
+            excluded_namespaces: vec!["openshift-*".into()],
+            ..Config::default()
+        };
+        for name in [
+            "kube-system",
+            "kube-public",
+            "kube-node-lease",
+            "security-baseline-system",
+            "openshift-dns",
+        ] {
             assert!(config.excludes(name), "{name}");
         }
         assert!(!config.excludes("team-a"));

@@ -24,7 +24,10 @@ const ESCALATION: &str = "attempting to grant RBAC permissions not currently hel
 /// Judges a failed request.
 pub fn judge(error: &Error) -> Failed {
     let Error::Api(status) = error else {
-        return Failed::Transient(Failure { reason: "APIServerUnavailable", message: bounded(&error.to_string(), 512) });
+        return Failed::Transient(Failure {
+            reason: "APIServerUnavailable",
+            message: bounded(&error.to_string(), 512),
+        });
     };
     let message = bounded(&status.message, 1024);
     let causes = status.details.iter().flat_map(|d| &d.causes);
@@ -32,17 +35,34 @@ pub fn judge(error: &Error) -> Failed {
         409 => Failed::Conflict,
         403 if causes.into_iter().any(|c| c.reason == "NamespaceTerminating") => Failed::Gone,
         404 => Failed::Gone,
-        403 if message.contains(ESCALATION) => Failed::Blocked(Failure { reason: "GrantRefused", message: refusal(&message) }),
-        403 => Failed::Blocked(Failure { reason: "Forbidden", message }),
-        400 | 405 | 413 | 422 => Failed::Blocked(Failure { reason: "Refused", message }),
-        429 | 500..=599 => Failed::Transient(Failure { reason: "APIServerBusy", message }),
-        _ => Failed::Blocked(Failure { reason: "Refused", message }),
+        403 if message.contains(ESCALATION) => Failed::Blocked(Failure {
+            reason: "GrantRefused",
+            message: refusal(&message),
+        }),
+        403 => Failed::Blocked(Failure {
+            reason: "Forbidden",
+            message,
+        }),
+        400 | 405 | 413 | 422 => Failed::Blocked(Failure {
+            reason: "Refused",
+            message,
+        }),
+        429 | 500..=599 => Failed::Transient(Failure {
+            reason: "APIServerBusy",
+            message,
+        }),
+        _ => Failed::Blocked(Failure {
+            reason: "Refused",
+            message,
+        }),
     }
 }
 
 /// Says of a refused grant what an administrator has to add: the rules behind the API server's sentence.
 fn refusal(message: &str) -> String {
-    let rules = message.split_once(ESCALATION).map_or(message, |(_, rules)| rules.trim_start_matches(':').trim());
+    let rules = message
+        .split_once(ESCALATION)
+        .map_or(message, |(_, rules)| rules.trim_start_matches(':').trim());
     bounded(
         &format!(
             "the operator may not hand this out, since it does not have it: {rules}. An administrator grants it with a ClusterRole labelled securitybaseline.dev/aggregate-to-grantable: \"true\", or for a ClusterRole that is bound with its name in the ClusterRole security-baseline-operator:bind"
@@ -58,15 +78,25 @@ mod tests {
     use super::*;
 
     fn judged(code: u16, message: &str) -> Failed {
-        judge(&Error::Api(Box::new(Status { code, message: message.into(), ..Status::default() })))
+        judge(&Error::Api(Box::new(Status {
+            code,
+            message: message.into(),
+            ..Status::default()
+        })))
     }
 
     #[test]
     fn a_refused_grant_names_the_missing_rule() {
         let message = "roles.rbac.authorization.k8s.io \"x\" is forbidden: user \"system:serviceaccount:a:b\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"apps\"], Resources:[\"deployments\"], Verbs:[\"patch\"]}";
-        let Failed::Blocked(failure) = judged(403, message) else { panic!() };
+        let Failed::Blocked(failure) = judged(403, message) else {
+            panic!()
+        };
         assert_eq!(failure.reason, "GrantRefused");
-        assert!(failure.message.contains("{APIGroups:[\"apps\"], Resources:[\"deployments\"], Verbs:[\"patch\"]}"));
+        assert!(
+            failure
+                .message
+                .contains("{APIGroups:[\"apps\"], Resources:[\"deployments\"], Verbs:[\"patch\"]}")
+        );
         assert!(!failure.message.contains("serviceaccount"));
     }
 

@@ -23,7 +23,9 @@ pub fn namespace(object: &Value) -> NamespaceFacts {
     NamespaceFacts {
         name: meta(object, "name").to_owned(),
         uid: meta(object, "uid").to_owned(),
-        labels: labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+        labels: labels
+            .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+            .collect(),
         our_labels: our_labels(object),
         claimed_by: claimed_by(object),
         terminating: object["metadata"]["deletionTimestamp"].is_string(),
@@ -51,7 +53,10 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
         .inventory
         .iter()
         .filter_map(|entry| {
-            let id = ChildId { kind: controls::kind_named(&entry.kind)?, name: entry.name.clone() };
+            let id = ChildId {
+                kind: controls::kind_named(&entry.kind)?,
+                name: entry.name.clone(),
+            };
             let recorded = Recorded {
                 uid: entry.uid.clone(),
                 baseline: entry.baseline.clone(),
@@ -76,29 +81,49 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
 /// Where the pods behind a DNS Service are: its own selector, and the ports that the pods listen on.
 pub fn dns(service: &Value) -> Option<Destination> {
     let selector = service["spec"]["selector"].as_object()?;
-    let labels: BTreeMap<String, String> =
-        selector.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
+    let labels: BTreeMap<String, String> = selector
+        .iter()
+        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+        .collect();
     let ports: Vec<NetworkPort> = service["spec"]["ports"]
         .as_array()?
         .iter()
         // A DNS Service may serve metrics too; only its DNS ports are meant.
         .filter(|port| port["port"] == 53)
         .map(|port| NetworkPort {
-            protocol: Some(if port["protocol"] == "UDP" { Protocol::Udp } else { Protocol::Tcp }),
-            port: serde_json::from_value(port["targetPort"].clone()).ok().or(Some(IntOrString::Int(53))),
+            protocol: Some(if port["protocol"] == "UDP" {
+                Protocol::Udp
+            } else {
+                Protocol::Tcp
+            }),
+            port: serde_json::from_value(port["targetPort"].clone())
+                .ok()
+                .or(Some(IntOrString::Int(53))),
             end_port: None,
         })
         .collect();
     if labels.is_empty() || ports.is_empty() {
         return None;
     }
-    let of_namespace = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), meta(service, "namespace").to_owned())]);
+    let of_namespace = BTreeMap::from([(
+        "kubernetes.io/metadata.name".to_owned(),
+        meta(service, "namespace").to_owned(),
+    )]);
     let peer = NetworkPeer {
-        namespace_selector: Some(LabelSelector { match_labels: of_namespace, ..LabelSelector::default() }),
-        pod_selector: Some(LabelSelector { match_labels: labels, ..LabelSelector::default() }),
+        namespace_selector: Some(LabelSelector {
+            match_labels: of_namespace,
+            ..LabelSelector::default()
+        }),
+        pod_selector: Some(LabelSelector {
+            match_labels: labels,
+            ..LabelSelector::default()
+        }),
         ip_block: None,
     };
-    Some(Destination { peers: vec![peer], ports })
+    Some(Destination {
+        peers: vec![peer],
+        ports,
+    })
 }
 
 /// The addresses and ports that an EndpointSlice lists.
@@ -125,14 +150,28 @@ pub fn endpoints(slice: &Value) -> Option<Destination> {
     if addresses.is_empty() || ports.is_empty() {
         return None;
     }
-    let peer = |cidr| NetworkPeer { ip_block: Some(IpBlock { cidr, except: Vec::new() }), ..NetworkPeer::default() };
-    Some(Destination { peers: addresses.into_iter().map(peer).collect(), ports })
+    let peer = |cidr| NetworkPeer {
+        ip_block: Some(IpBlock {
+            cidr,
+            except: Vec::new(),
+        }),
+        ..NetworkPeer::default()
+    };
+    Some(Destination {
+        peers: addresses.into_iter().map(peer).collect(),
+        ports,
+    })
 }
 
 /// The rules of a ClusterRole that are about resources.
 pub fn grantable(role: &Value) -> Vec<GrantableRule> {
     let list = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(|v| Some(v.as_str()?.to_owned())).collect()
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|v| Some(v.as_str()?.to_owned()))
+            .collect()
     };
     role["rules"]
         .as_array()
@@ -165,7 +204,10 @@ mod tests {
             ]},
         });
         let found = serde_json::to_value(dns(&service).unwrap().ports).unwrap();
-        assert_eq!(found, json!([{"protocol": "UDP", "port": 1053}, {"protocol": "TCP", "port": "dns-tcp"}]));
+        assert_eq!(
+            found,
+            json!([{"protocol": "UDP", "port": 1053}, {"protocol": "TCP", "port": "dns-tcp"}])
+        );
         assert!(dns(&json!({"spec": {"ports": [{"port": 53}]}})).is_none());
     }
 

@@ -94,7 +94,11 @@ impl Queue {
     pub fn push_after(&self, key: Key, lane: Lane, after: Duration) {
         let mut inner = self.inner.lock();
         if inner.delayed.insert((key.clone(), lane)) {
-            inner.later.entry(Instant::now() + after).or_default().insert((key, lane));
+            inner
+                .later
+                .entry(Instant::now() + after)
+                .or_default()
+                .insert((key, lane));
         }
         drop(inner);
         self.changed.notify_one();
@@ -143,7 +147,13 @@ impl Queue {
     /// For how long the longest-running job has been running.
     pub fn longest_running(&self) -> Duration {
         let now = Instant::now();
-        self.inner.lock().running.values().map(|since| now.duration_since(*since)).max().unwrap_or_default()
+        self.inner
+            .lock()
+            .running
+            .values()
+            .map(|since| now.duration_since(*since))
+            .max()
+            .unwrap_or_default()
     }
 }
 
@@ -178,7 +188,9 @@ impl Inner {
                     continue;
                 }
                 let running = &self.running;
-                let Some(at) = self.lanes[i].iter().position(|key| !running.contains_key(key)) else { continue };
+                let Some(at) = self.lanes[i].iter().position(|key| !running.contains_key(key)) else {
+                    continue;
+                };
                 let Some(key) = self.lanes[i].remove(at) else { continue };
                 let since = self.waiting[i].remove(&key).unwrap_or(now);
                 self.credit[i] -= 1;
@@ -230,7 +242,11 @@ mod tests {
         queue.push(key("a"), Lane::Report);
         queue.push(key("b"), Lane::Rollout);
         assert_eq!(name(&queue.next().await), "b");
-        assert!(tokio::time::timeout(Duration::from_secs(5), queue.next()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(5), queue.next())
+                .await
+                .is_err()
+        );
         queue.done(&first);
         let again = queue.next().await;
         assert_eq!((name(&again), again.lane), ("a".to_owned(), Lane::Repair));
@@ -250,7 +266,10 @@ mod tests {
             first.push(name(&job));
             queue.done(&job);
         }
-        assert!(first.contains(&"rollout".to_owned()) && first.contains(&"report".to_owned()), "{first:?}");
+        assert!(
+            first.contains(&"rollout".to_owned()) && first.contains(&"report".to_owned()),
+            "{first:?}"
+        );
         assert_eq!(first[0], "repair-0");
     }
 
@@ -263,7 +282,11 @@ mod tests {
         let job = queue.next().await;
         assert_eq!(start.elapsed().as_secs(), 3);
         queue.done(&job);
-        assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(60), queue.next())
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]

@@ -1,0 +1,184 @@
+//! `render`: what a baseline means, offline, by the very code that enforces it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Done;
+use crate::api::v1alpha1::{LabelSelector, Mode, NetworkPeer, NetworkPort, Protocol, SecurityBaselineSpec};
+use crate::controls::REGISTRY;
+use crate::core::plan::{Step, plan};
+use crate::core::select::selects;
+use crate::core::validate::validate;
+use crate::core::world::{Baseline, ClusterFacts, Destination, GrantableRule, NamespaceFacts, Prior, World};
+
+/// Arguments of `render`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The file with the SecurityBaseline; `-` is standard input.
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// The namespace to render for.
+    #[arg(short, long, value_name = "NAME", default_value = "example")]
+    namespace: String,
+    /// The namespace's labels. Without them the namespace counts as selected.
+    #[arg(long, value_name = "KEY=VALUE,…", value_delimiter = ',', value_parser = label)]
+    namespace_labels: Vec<(String, String)>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+pub(super) fn render(args: &Args) -> Done {
+    let text = if args.file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        text
+    } else {
+        std::fs::read_to_string(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?
+    };
+    print!("{}", rendered(&text, &args.namespace, &args.namespace_labels)?);
+    Ok(())
+}
+
+/// The objects that Enforce would create, as YAML documents; remarks as comments.
+fn rendered(text: &str, namespace: &str, labels: &[(String, String)]) -> Result<String, Box<dyn std::error::Error>> {
+    let (name, mut spec) = read(text)?;
+    let problems = validate(REGISTRY, &spec).into_vec();
+    if !problems.is_empty() {
+        let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
+        return Err(format!("the baseline {name} is refused:\n  {}", lines.join("\n  ")).into());
+    }
+    let labels: BTreeMap<String, String> = labels
+        .iter()
+        .cloned()
+        .chain([("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())])
+        .collect();
+    if labels.len() > 1 && !selects(&spec, namespace, &labels) {
+        return Ok(format!(
+            "# the baseline {name} does not select a namespace {namespace} with these labels\n"
+        ));
+    }
+    let modes: Vec<String> = REGISTRY
+        .iter()
+        .filter_map(|c| Some(format!("{}: {:?}", c.section(), c.mode(&spec)?)))
+        .collect();
+    let mut out = format!(
+        "# What the baseline {name} means for the namespace {namespace}, once it is enforced ({}).\n# Cluster DNS and what may be granted are not known offline: the usual ones are assumed.\n",
+        modes.join(", ")
+    );
+    enforce_all(&mut spec);
+    let world = world(name, spec, namespace, labels);
+    let plan = plan(REGISTRY, &world);
+    for held in plan.sections.iter().flat_map(|s| &s.held) {
+        out += &format!("# held: {}: {}: {}\n", held.id, held.reason, held.message);
+    }
+    for warning in REGISTRY.iter().flat_map(|c| c.warnings(&world.baselines[0].spec)) {
+        out += &format!("# warning: {}: {}\n", warning.path, warning.message);
+    }
+    for action in &plan.actions {
+        let object = match &action.step {
+            Step::Create(child) => child.to_object(namespace),
+            Step::Label(labels) => json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels},
+            }),
+            // In a bare namespace there is nothing to replace or delete.
+            Step::Replace { .. } | Step::Recreate { .. } | Step::Delete { .. } => continue,
+        };
+        out += "---\n";
+        out += &serde_saphyr::to_string(&object)?;
+    }
+    Ok(out)
+}
+
+/// Reads a SecurityBaseline.
+fn read(text: &str) -> Result<(String, SecurityBaselineSpec), Box<dyn std::error::Error>> {
+    let object: Value = serde_saphyr::from_str(text)?;
+    if object["kind"] != "SecurityBaseline" {
+        return Err("the file holds no SecurityBaseline: its `kind` is something else".into());
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or("unnamed").to_owned();
+    let spec = serde_path_to_error::deserialize(&object["spec"])
+        .map_err(|e| format!("the baseline {name} is refused: spec.{}: {}", e.path(), e.inner()))?;
+    Ok((name, spec))
+}
+
+fn enforce_all(spec: &mut SecurityBaselineSpec) {
+    spec.mode = Mode::Enforce;
+    spec.suspend = false;
+    let modes = [
+        spec.network_isolation.as_mut().map(|s| &mut s.mode),
+        spec.resource_quotas.as_mut().map(|s| &mut s.mode),
+        spec.limit_ranges.as_mut().map(|s| &mut s.mode),
+        spec.pod_security.as_mut().map(|s| &mut s.mode),
+        spec.access.as_mut().map(|s| &mut s.mode),
+    ];
+    for mode in modes.into_iter().flatten() {
+        *mode = None;
+    }
+}
+
+/// A bare namespace in a cluster as most are.
+fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTreeMap<String, String>) -> World {
+    // What may be granted is not known here. What the baseline asks for is shown; the operator checks it.
+    let asked = spec
+        .access
+        .iter()
+        .flat_map(|a| &a.roles)
+        .flat_map(|r| &r.rules)
+        .map(|rule| GrantableRule {
+            api_groups: rule.api_groups.clone(),
+            resources: rule.resources.clone(),
+            resource_names: rule.resource_names.clone(),
+            verbs: rule.verbs.clone(),
+        });
+    let grantable = asked.collect();
+    let selector = |key: &str, value: &str| LabelSelector {
+        match_labels: BTreeMap::from([(key.to_owned(), value.to_owned())]),
+        ..LabelSelector::default()
+    };
+    let port = |protocol| NetworkPort {
+        protocol: Some(protocol),
+        port: Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(53)),
+        end_port: None,
+    };
+    World {
+        namespace: NamespaceFacts {
+            name: namespace.to_owned(),
+            uid: String::new(),
+            labels,
+            our_labels: BTreeSet::new(),
+            claimed_by: String::new(),
+            terminating: false,
+        },
+        baselines: vec![Arc::new(Baseline {
+            name,
+            uid: String::new(),
+            created: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+            generation: 1,
+            spec,
+        })],
+        live: BTreeMap::new(),
+        prior: Prior::default(),
+        cluster: Arc::new(ClusterFacts {
+            dns: Some(Destination {
+                peers: vec![NetworkPeer {
+                    namespace_selector: Some(selector("kubernetes.io/metadata.name", "kube-system")),
+                    pod_selector: Some(selector("k8s-app", "kube-dns")),
+                    ip_block: None,
+                }],
+                ports: vec![port(Protocol::Udp), port(Protocol::Tcp)],
+            }),
+            api_server: None,
+            grantable,
+        }),
+        now: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+    }
+}

@@ -1,0 +1,179 @@
+//! Carrying out a plan: the one place that writes to namespaces and to the objects in them.
+
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+
+use super::Context;
+use super::errors::{Failed, judge};
+use super::work::in_time;
+use crate::core::object::{Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
+use crate::core::plan::{Action, Step};
+use crate::core::world::World;
+
+/// Carries out one action.
+///
+/// # Errors
+/// What the failure means for the work that is left.
+pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<(), Failed> {
+    let (operation, kind, done) = match &action.step {
+        Step::Create(child) => ("create", child.id.kind.kind, create(context, world, child).await),
+        Step::Replace { child, live } => (
+            "replace",
+            child.id.kind.kind,
+            replace(context, world, child, live).await,
+        ),
+        Step::Recreate {
+            child,
+            uid,
+            resource_version,
+        } => (
+            "recreate",
+            child.id.kind.kind,
+            recreate(context, world, child, uid, resource_version).await,
+        ),
+        Step::Delete {
+            id,
+            uid,
+            resource_version,
+        } => (
+            "delete",
+            id.kind.kind,
+            delete(context, world, id, uid, resource_version).await,
+        ),
+        Step::Label(labels) => ("label", "Namespace", label(context, world, labels).await),
+    };
+    let outcome = match &done {
+        Ok(()) => "done",
+        Err(error) => match judge(error) {
+            Failed::Conflict => "conflict",
+            Failed::Gone => "gone",
+            Failed::Blocked(_) => "refused",
+            Failed::Transient(_) => "failed",
+        },
+    };
+    context
+        .metrics
+        .writes
+        .with_label_values(&[operation, kind, outcome])
+        .inc();
+    done.map_err(|error| judge(&error))
+}
+
+/// The API of a kind in a namespace.
+pub fn api(context: &Context, namespace: &str, kind: &ChildKind) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
+    Api::namespaced_with(
+        context.client.clone(),
+        namespace,
+        &ApiResource::from_gvk_with_plural(&gvk, kind.plural),
+    )
+}
+
+fn params(dry_run: bool) -> PostParams {
+    PostParams {
+        dry_run,
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+    }
+}
+
+async fn create(context: &Context, world: &World, child: &Child) -> kube::Result<()> {
+    let namespace = &world.namespace.name;
+    let object = object(child.to_object(namespace))?;
+    let written = in_time(api(context, namespace, child.id.kind).create(&params(false), &object)).await?;
+    take_up(context, child.id.kind, written);
+    Ok(())
+}
+
+async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> kube::Result<()> {
+    let namespace = &world.namespace.name;
+    let replacement = object(child.to_replacement(namespace, live))?;
+    let api = api(context, namespace, child.id.kind);
+    let written = in_time(api.replace(&child.id.name, &params(false), &replacement)).await?;
+    if written.metadata.resource_version == replacement.metadata.resource_version {
+        context
+            .metrics
+            .false_alarms
+            .with_label_values(&[child.id.kind.kind])
+            .inc();
+        tracing::warn!(namespace, object = %child.id, "a repair changed nothing: the comparison saw a difference where there is none");
+    }
+    take_up(context, child.id.kind, written);
+    Ok(())
+}
+
+/// Deletes and creates what cannot be changed. The new object is tried out first, under another name: what would be
+/// refused (a grant that the operator may not hand out) must not cost the old one.
+async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> kube::Result<()> {
+    let namespace = &world.namespace.name;
+    let api = api(context, namespace, child.id.kind);
+    let mut trial = child.to_object(namespace);
+    if let Some(metadata) = trial["metadata"].as_object_mut() {
+        metadata.remove("name");
+        metadata.insert("generateName".to_owned(), format!("{RESERVED_PREFIX}trial-").into());
+    }
+    in_time(api.create(&params(true), &object(trial)?)).await?;
+    remove(&api, &child.id.name, uid, version).await?;
+    context
+        .index
+        .lock()
+        .child_gone(child.id.kind, namespace, &child.id.name, Some(uid));
+    create(context, world, child).await
+}
+
+async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> kube::Result<()> {
+    let namespace = &world.namespace.name;
+    match remove(&api(context, namespace, id.kind), &id.name, uid, version).await {
+        // Gone already is as good.
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        other => other?,
+    }
+    context.index.lock().child_gone(id.kind, namespace, &id.name, Some(uid));
+    Ok(())
+}
+
+/// Deletes an object, and only the very one that was judged, as it was then.
+async fn remove(api: &Api<DynamicObject>, name: &str, uid: &str, version: &str) -> kube::Result<()> {
+    let preconditions = Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: Some(version.to_owned()),
+    };
+    let params = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::background()
+    };
+    in_time(api.delete(name, &params)).await.map(drop)
+}
+
+/// Applies exactly these labels. The UID makes it fail rather than reach another namespace of the same name.
+async fn label(
+    context: &Context,
+    world: &World,
+    labels: &std::collections::BTreeMap<String, String>,
+) -> kube::Result<()> {
+    let name = &world.namespace.name;
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "uid": world.namespace.uid, "labels": labels},
+    });
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
+    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = in_time(api.patch(name, &params, &Patch::Apply(&body))).await?;
+    let written = serde_json::to_value(&written).map_err(kube::Error::SerdeError)?;
+    context.index.lock().namespace_seen(&written);
+    Ok(())
+}
+
+/// Takes up what the API server answered to a write of ours: its echo is then nothing new.
+fn take_up(context: &Context, kind: &'static ChildKind, written: DynamicObject) {
+    if let Ok(written) = serde_json::to_value(written) {
+        context.index.lock().child_seen(kind, written, true);
+    }
+}
+
+fn object(value: Value) -> kube::Result<DynamicObject> {
+    serde_json::from_value(value).map_err(kube::Error::SerdeError)
+}

@@ -1,0 +1,350 @@
+//! What the watches feed: one sink for each kind of thing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::api::ApiResource;
+use kube::core::GroupVersionKind;
+use kube::runtime::watcher;
+use serde_json::Value;
+
+use super::Context;
+use super::baselines;
+use super::facts::{self, meta};
+use super::queue::{Key, Lane};
+use super::watch::{Sink, Watched};
+use crate::api::GROUP;
+use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
+use crate::controls;
+use crate::core::object::ChildKind;
+use crate::core::world::ClusterFacts;
+
+/// The ClusterRole whose rules the operator may hand out.
+pub const GRANTABLE: &str = "security-baseline:grantable";
+
+/// A watch and what it feeds.
+pub type Source = (Watched, Arc<dyn Sink>);
+
+/// What has to be known before anything else: baselines, and what is true of the cluster.
+pub fn first_sources(context: &Context) -> Vec<Source> {
+    let dns = &context.config.cluster_dns;
+    vec![
+        source(
+            "baselines",
+            GROUP,
+            "v1alpha1",
+            "SecurityBaseline",
+            "securitybaselines",
+            watcher::Config::default(),
+            Baselines,
+        ),
+        within(
+            &dns.namespace,
+            source(
+                "dns",
+                "",
+                "v1",
+                "Service",
+                "services",
+                watcher::Config::default().labels(&dns.label_selector),
+                Dns::default(),
+            ),
+        ),
+        within(
+            "default",
+            source(
+                "api-server",
+                "discovery.k8s.io",
+                "v1",
+                "EndpointSlice",
+                "endpointslices",
+                watcher::Config::default().labels("kubernetes.io/service-name=kubernetes"),
+                ApiServer::default(),
+            ),
+        ),
+        source(
+            "grantable",
+            "rbac.authorization.k8s.io",
+            "v1",
+            "ClusterRole",
+            "clusterroles",
+            watcher::Config::default().fields(&format!("metadata.name={GRANTABLE}")),
+            Grantable,
+        ),
+    ]
+}
+
+/// The rest: namespaces, reports, and every kind that a control creates.
+pub fn sources() -> Vec<Source> {
+    let all = watcher::Config::default;
+    let mut sources = vec![
+        source("namespaces", "", "v1", "Namespace", "namespaces", all(), Namespaces),
+        source(
+            "reports",
+            GROUP,
+            "v1alpha1",
+            "BaselineReport",
+            "baselinereports",
+            all(),
+            Reports,
+        ),
+    ];
+    // Without a label selector: a stripped label must not hide an object.
+    sources.extend(
+        controls::kinds()
+            .into_iter()
+            .map(|k| source(k.plural, k.group, k.version, k.kind, k.plural, all(), Children(k))),
+    );
+    sources
+}
+
+fn source(
+    name: &'static str,
+    group: &str,
+    version: &str,
+    kind: &str,
+    plural: &str,
+    config: watcher::Config,
+    sink: impl Sink,
+) -> Source {
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    (
+        Watched {
+            resource,
+            namespace: None,
+            config,
+            name,
+        },
+        Arc::new(sink),
+    )
+}
+
+fn within(namespace: &str, (mut watched, sink): Source) -> Source {
+    watched.namespace = Some(namespace.to_owned());
+    (watched, sink)
+}
+
+fn enqueue(context: &Context, namespace: &str, lane: Lane) {
+    context.queue.push(Key::Namespace(namespace.into()), lane);
+}
+
+fn tell(context: &Context, baselines: impl IntoIterator<Item = Arc<str>>) {
+    for name in baselines {
+        context.queue.push(Key::Baseline(name), Lane::Report);
+    }
+}
+
+struct Namespaces;
+
+impl Sink for Namespaces {
+    fn applied(&self, context: &Context, object: Value) {
+        let name = meta(&object, "name");
+        let mut index = context.index.lock();
+        let before = index.counting(name);
+        let look = index.namespace_seen(&object);
+        let after = index.counting(name);
+        drop(index);
+        if before != after {
+            tell(context, before.into_iter().chain(after));
+        }
+        if look {
+            enqueue(context, name, Lane::Repair);
+        }
+    }
+
+    fn deleted(&self, context: &Context, _: &str, name: &str, _: Option<&str>) {
+        let counted = context.index.lock().namespace_gone(name);
+        tell(context, counted);
+    }
+
+    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
+        context
+            .index
+            .lock()
+            .namespace_names()
+            .into_iter()
+            .map(|name| (String::new(), name))
+            .collect()
+    }
+}
+
+struct Children(&'static ChildKind);
+
+impl Sink for Children {
+    fn applied(&self, context: &Context, object: Value) {
+        let namespace = meta(&object, "namespace").to_owned();
+        if context.index.lock().child_seen(self.0, object, false) {
+            enqueue(context, &namespace, Lane::Repair);
+        }
+    }
+
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, uid: Option<&str>) {
+        if context.index.lock().child_gone(self.0, namespace, name, uid) {
+            enqueue(context, namespace, Lane::Repair);
+        }
+    }
+
+    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
+        context.index.lock().children_of(self.0)
+    }
+}
+
+struct Reports;
+
+impl Sink for Reports {
+    fn applied(&self, context: &Context, object: Value) {
+        if meta(&object, "name") != BaselineReport::NAME {
+            return;
+        }
+        // A report that cannot be read counts as an empty one: it is written anew.
+        let status: BaselineReportStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
+        let namespace = meta(&object, "namespace");
+        let (uid, version) = (meta(&object, "uid"), meta(&object, "resourceVersion"));
+        if context.index.lock().report_seen(namespace, uid, version, &status) {
+            enqueue(context, namespace, Lane::Report);
+        }
+    }
+
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, _: Option<&str>) {
+        if name == BaselineReport::NAME && context.index.lock().report_gone(namespace) {
+            enqueue(context, namespace, Lane::Report);
+        }
+    }
+
+    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
+        context
+            .index
+            .lock()
+            .reported()
+            .into_iter()
+            .map(|ns| (ns, BaselineReport::NAME.to_owned()))
+            .collect()
+    }
+}
+
+struct Baselines;
+
+impl Sink for Baselines {
+    fn applied(&self, context: &Context, object: Value) {
+        let name: Arc<str> = meta(&object, "name").into();
+        let mut index = context.index.lock();
+        let entry = baselines::judge(index.baseline(&name), &object);
+        let look = index.baseline_seen(&name, entry);
+        drop(index);
+        for namespace in look {
+            enqueue(context, &namespace, Lane::Rollout);
+        }
+        tell(context, [name]);
+    }
+
+    fn deleted(&self, context: &Context, _: &str, name: &str, _: Option<&str>) {
+        let mut index = context.index.lock();
+        let look = index.baseline_gone(name);
+        // Who else selects these namespaces holds them from now on, and counts them anew.
+        let others: Vec<Arc<str>> = index.baselines().map(|(name, _)| name.clone()).collect();
+        drop(index);
+        context.metrics.forget(name);
+        for namespace in look {
+            enqueue(context, &namespace, Lane::Rollout);
+        }
+        tell(context, others);
+    }
+
+    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
+        context
+            .index
+            .lock()
+            .baselines()
+            .map(|(name, _)| (String::new(), name.to_string()))
+            .collect()
+    }
+}
+
+/// Changes what is true of the cluster, and has every namespace looked at if that is news.
+fn learn(context: &Context, update: impl FnOnce(&mut ClusterFacts)) {
+    let mut index = context.index.lock();
+    let look = if index.update_cluster(update) {
+        index.selected()
+    } else {
+        Vec::new()
+    };
+    drop(index);
+    for namespace in look {
+        enqueue(context, &namespace, Lane::Rollout);
+    }
+}
+
+/// Objects of which a few matter together, such as the EndpointSlices of one Service.
+type Kept<T> = parking_lot::Mutex<std::collections::BTreeMap<String, T>>;
+
+#[derive(Default)]
+struct Dns(Kept<crate::core::world::Destination>);
+
+impl Sink for Dns {
+    fn applied(&self, context: &Context, object: Value) {
+        let mut known = self.0.lock();
+        match facts::dns(&object) {
+            Some(found) => known.insert(meta(&object, "name").to_owned(), found),
+            None => known.remove(meta(&object, "name")),
+        };
+        let Some(first) = known.values().next().cloned() else {
+            return;
+        };
+        learn(context, |cluster| cluster.dns = Some(first));
+    }
+
+    fn deleted(&self, _: &Context, _: &str, name: &str, _: Option<&str>) {
+        // What was found last stays true for what is enforced: without its DNS Service a cluster has no DNS to cut off,
+        // and most often the Service is only being replaced.
+        self.0.lock().remove(name);
+    }
+
+    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
+        BTreeSet::new()
+    }
+}
+
+#[derive(Default)]
+struct ApiServer(Kept<crate::core::world::Destination>);
+
+impl Sink for ApiServer {
+    fn applied(&self, context: &Context, object: Value) {
+        let mut known = self.0.lock();
+        match facts::endpoints(&object) {
+            Some(found) => known.insert(meta(&object, "name").to_owned(), found),
+            None => known.remove(meta(&object, "name")),
+        };
+        let all: Vec<_> = known.values().cloned().collect();
+        if !all.is_empty() {
+            learn(context, |cluster| cluster.api_server = Some(all));
+        }
+    }
+
+    fn deleted(&self, _: &Context, _: &str, name: &str, _: Option<&str>) {
+        self.0.lock().remove(name);
+    }
+
+    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
+        self.0
+            .lock()
+            .keys()
+            .map(|name| ("default".to_owned(), name.clone()))
+            .collect()
+    }
+}
+
+struct Grantable;
+
+impl Sink for Grantable {
+    fn applied(&self, context: &Context, object: Value) {
+        learn(context, |cluster| cluster.grantable = facts::grantable(&object));
+    }
+
+    fn deleted(&self, context: &Context, _: &str, _: &str, _: Option<&str>) {
+        learn(context, |cluster| cluster.grantable = Vec::new());
+    }
+
+    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
+        BTreeSet::from([(String::new(), GRANTABLE.to_owned())])
+    }
+}

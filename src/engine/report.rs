@@ -1,0 +1,126 @@
+//! Writing a namespace's report: whole, by one request, and only when it means something else than before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::PostParams;
+
+use super::Context;
+use super::errors::{Failed, judge};
+use super::facts::meta;
+use super::index::ReportSeen;
+use super::queue::{Key, Lane};
+use super::work::{in_time, observe};
+use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
+use crate::controls::REGISTRY;
+use crate::core::gate;
+use crate::core::object::FIELD_MANAGER;
+use crate::core::plan::plan;
+use crate::core::settle::{MOST_RECORDS, meaning, settle};
+
+/// The pause before a report that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long a conflicting report waits for the watch to bring the newer one.
+const CONFLICT: Duration = Duration::from_millis(200);
+
+/// Settles a namespace and writes its report.
+pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
+    let Some((world, _)) = observe(context, name).await else {
+        return;
+    };
+    if world.namespace.terminating {
+        return;
+    }
+    let plan = plan(REGISTRY, &world);
+    let (settled, seen) = {
+        let mut index = context.index.lock();
+        let verdict = gate::judge(index.fleet(), &plan);
+        let settled = settle(&world, &plan, &index.attempt(name), verdict);
+        let told = index.settled(name, &plan, &settled);
+        for baseline in told {
+            context.queue.push(Key::Baseline(baseline), Lane::Report);
+        }
+        (settled, index.report(name))
+    };
+    if seen
+        .as_ref()
+        .is_some_and(|seen| seen.meaning == meaning(&settled.report))
+    {
+        return;
+    }
+    match write(context, name, &settled.report, seen).await {
+        Ok((uid, version, written)) => {
+            context.metrics.reports.inc();
+            context.index.lock().report_written(name, &uid, &version, &written);
+            context.events.drift(name, &uid, &settled.report.drift.records).await;
+        }
+        Err(error) => {
+            let wait = match judge(&error) {
+                Failed::Gone => return,
+                Failed::Conflict => CONFLICT,
+                Failed::Blocked(failure) | Failed::Transient(failure) => {
+                    context.metrics.status_failures.inc();
+                    tracing::warn!(namespace = %name, reason = failure.reason, message = failure.message, "the report could not be written");
+                    RETRY
+                }
+            };
+            context
+                .queue
+                .push_after(Key::Namespace(name.clone()), Lane::Report, wait);
+        }
+    }
+}
+
+async fn write(
+    context: &Context,
+    namespace: &str,
+    status: &BaselineReportStatus,
+    seen: Option<ReportSeen>,
+) -> kube::Result<(String, String, BaselineReportStatus)> {
+    let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), namespace);
+    let params = PostParams {
+        dry_run: false,
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+    };
+    let mut report = BaselineReport::new(BaselineReport::NAME, BaselineReportFields {});
+    report.metadata.labels = Some(
+        [
+            ("app.kubernetes.io/name", "security-baseline"),
+            ("app.kubernetes.io/component", "report"),
+            ("app.kubernetes.io/part-of", FIELD_MANAGER),
+            ("app.kubernetes.io/managed-by", FIELD_MANAGER),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into(),
+    );
+    let mut status = status.clone();
+    let written = match seen {
+        None => {
+            report.status = Some(status.clone());
+            in_time(api.create(&params, &report)).await?
+        }
+        Some(seen) => {
+            if seen.drifted > 0 {
+                // The index keeps the ledger's totals; its records are only in the report itself.
+                let old = in_time(api.get(BaselineReport::NAME)).await?;
+                status
+                    .drift
+                    .records
+                    .extend(old.status.unwrap_or_default().drift.records);
+                status.drift.records.truncate(MOST_RECORDS);
+            }
+            report.metadata.uid = Some(seen.uid);
+            report.metadata.resource_version = Some(seen.resource_version);
+            report.status = Some(status.clone());
+            in_time(api.replace(BaselineReport::NAME, &params, &report)).await?
+        }
+    };
+    let value = serde_json::to_value(&written.metadata).unwrap_or_default();
+    let metadata = serde_json::json!({ "metadata": value });
+    Ok((
+        meta(&metadata, "uid").to_owned(),
+        meta(&metadata, "resourceVersion").to_owned(),
+        status,
+    ))
+}

@@ -1,0 +1,208 @@
+//! Starting the operator, and stopping it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::client::ClientBuilder;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::Context;
+use super::clock::SystemClock;
+use super::cluster;
+use super::config::Config;
+use super::events::Events;
+use super::http::{Probes, routes};
+use super::index::Index;
+use super::metrics::Metrics;
+use super::queue::{Key, Lane, Queue};
+use super::watch::{Progress, watch};
+use super::work::worker;
+
+/// How often the configuration file is looked at for its emergency stop.
+const LOOK_AT_CONFIG: Duration = Duration::from_secs(2);
+
+/// Why the operator could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No way to the API server.
+    #[error("no configuration for a cluster was found (a kubeconfig, or a pod's own): {0}")]
+    Cluster(#[source] kube::Error),
+    /// The address for metrics and probes cannot be had.
+    #[error("listen: {address} cannot be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The metrics could not be registered.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+    /// A task ended that never should.
+    #[error("a task ended that never should: {0}")]
+    Ended(String),
+}
+
+/// Runs the operator until it is told to end.
+///
+/// # Errors
+/// When it cannot start, or a part of it ends by itself.
+pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), RunError> {
+    let client = client().await.map_err(RunError::Cluster)?;
+    let listener = TcpListener::bind(&config.listen)
+        .await
+        .map_err(|source| RunError::Listen {
+            address: config.listen.clone(),
+            source,
+        })?;
+    let context = Arc::new(Context {
+        index: Mutex::new(Index::new(config.clone())),
+        queue: Queue::default(),
+        metrics: Metrics::new()?,
+        events: Events::new(client.clone()),
+        clock: Arc::new(SystemClock),
+        config,
+        client,
+    });
+    context.metrics.stopped.set(i64::from(context.config.stop));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %context.config.listen, "the operator starts");
+
+    let mut tasks = JoinSet::new();
+    let first = cluster::first_sources(&context);
+    let rest = cluster::sources();
+    let progress = |sources: &[cluster::Source]| -> Vec<(&'static str, Arc<Progress>)> {
+        sources
+            .iter()
+            .map(|(watched, _)| (watched.name, Arc::default()))
+            .collect()
+    };
+    let (first_progress, rest_progress) = (progress(&first), progress(&rest));
+    let watches = Arc::new([first_progress.clone(), rest_progress.clone()].concat());
+
+    let probes = Probes {
+        context: context.clone(),
+        watches,
+    };
+    tasks.spawn(async move {
+        let served = axum::serve(listener, routes(probes)).await;
+        format!("the server of metrics and probes: {served:?}")
+    });
+    // Baselines come before what they are about, and nothing is judged before everything was seen once.
+    for ((watched, sink), (_, progress)) in first.into_iter().zip(&first_progress) {
+        let name = watched.name;
+        let watching = watch(context.clone(), watched, sink, progress.clone());
+        tasks.spawn(async move {
+            watching.await;
+            format!("the watch of {name}")
+        });
+    }
+    let starting = context.clone();
+    tasks.spawn(async move {
+        for (_, progress) in &first_progress {
+            progress.listed().await;
+        }
+        let mut watching = JoinSet::new();
+        for ((watched, sink), (_, progress)) in rest.into_iter().zip(&rest_progress) {
+            watching.spawn(watch(starting.clone(), watched, sink, progress.clone()));
+        }
+        for (_, progress) in &rest_progress {
+            progress.listed().await;
+        }
+        let namespaces = starting.index.lock().all_synced();
+        tracing::info!(
+            namespaces = namespaces.len(),
+            "everything was seen once; the work begins"
+        );
+        let baselines: Vec<Arc<str>> = starting
+            .index
+            .lock()
+            .baselines()
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in namespaces {
+            starting.queue.push(Key::Namespace(name), Lane::Rollout);
+        }
+        for name in baselines {
+            starting.queue.push(Key::Baseline(name), Lane::Report);
+        }
+        for _ in 0..starting.config.workers {
+            watching.spawn(worker(starting.clone()));
+        }
+        watching.join_next().await;
+        "a watch or a worker".to_owned()
+    });
+    if let Some(path) = config_path {
+        tasks.spawn(follow_stop(context.clone(), path));
+    }
+
+    tokio::select! {
+        () = told_to_end() => {
+            tracing::info!("told to end: the operator stops");
+            // Requests that are under way are dropped: each of them is whole by itself, and the next start sees what came of it.
+            tasks.shutdown().await;
+            Ok(())
+        }
+        ended = tasks.join_next() => Err(RunError::Ended(match ended {
+            Some(Ok(what)) => what,
+            Some(Err(error)) => error.to_string(),
+            None => "all of them".to_owned(),
+        })),
+    }
+}
+
+async fn client() -> kube::Result<Client> {
+    let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    // A watch is quiet for as long as nothing happens; the API server ends it after 290 s at the latest.
+    config.read_timeout = Some(Duration::from_secs(300));
+    Ok(ClientBuilder::try_from(config)?.build())
+}
+
+/// Takes up the emergency stop from the configuration file while the operator runs. The other keys need a restart.
+async fn follow_stop(context: Arc<Context>, path: PathBuf) -> String {
+    loop {
+        tokio::time::sleep(LOOK_AT_CONFIG).await;
+        let config = match Config::load(&path) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::warn!(%error, "the configuration is not usable; what was read before holds");
+                continue;
+            }
+        };
+        let mut index = context.index.lock();
+        if index.stopped == config.stop {
+            continue;
+        }
+        index.stopped = config.stop;
+        context.metrics.stopped.set(i64::from(config.stop));
+        tracing::warn!(stop = config.stop, "the emergency stop was changed");
+        let namespaces = index.selected();
+        let baselines: Vec<Arc<str>> = index.baselines().map(|(name, _)| name.clone()).collect();
+        drop(index);
+        for name in namespaces {
+            context.queue.push(Key::Namespace(name), Lane::Rollout);
+        }
+        for name in baselines {
+            context.queue.push(Key::Baseline(name), Lane::Report);
+        }
+    }
+}
+
+async fn told_to_end() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}

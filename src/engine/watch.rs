@@ -1,0 +1,178 @@
+//! One watch for each kind, for ever: it lists, watches, and begins again with a backoff of its own when it breaks.
+//!
+//! kube's own backoff resets on the first event of a new list attempt, and so never grows against a dead server; ours
+//! resets only after a watch has lived.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::watcher::{self, Event, watcher};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Context;
+
+/// How long a watch has to live before a break counts as the first one again.
+const LIVED: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How many objects are listed at a time.
+const PAGE: u32 = 250;
+
+/// Takes up what a watch sees.
+pub trait Sink: Send + Sync + 'static {
+    /// An object is there, or changed.
+    fn applied(&self, context: &Context, object: Value);
+    /// An object is gone. Its UID is known unless it vanished while nobody watched.
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, uid: Option<&str>);
+    /// What is known to be there, as namespace and name: after a list, what it did not show is gone.
+    fn known(&self, context: &Context) -> BTreeSet<(String, String)>;
+}
+
+/// What is watched.
+pub struct Watched {
+    /// The kind.
+    pub resource: ApiResource,
+    /// Where: everywhere, or in one namespace.
+    pub namespace: Option<String>,
+    /// Which of its objects.
+    pub config: watcher::Config,
+    /// The watch's name in logs and metrics.
+    pub name: &'static str,
+}
+
+/// Whether a watch has listed once, and whether it is connected now.
+#[derive(Default)]
+pub struct Progress {
+    listed: AtomicBool,
+    broken: AtomicBool,
+    changed: Notify,
+}
+
+impl Progress {
+    /// Waits until the first list is in.
+    pub async fn listed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_listed() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Whether the first list is in.
+    pub fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Acquire)
+    }
+
+    /// Whether the last thing that happened to it was an error.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+}
+
+/// Watches for ever.
+pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>, progress: Arc<Progress>) {
+    let api: Api<DynamicObject> = match &watched.namespace {
+        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &watched.resource),
+        None => Api::all_with(context.client.clone(), &watched.resource),
+    };
+    let mut stream = Box::pin(watcher(api, watched.config.clone().page_size(PAGE)));
+    let mut failures = 0_u32;
+    let mut alive_since = Instant::now();
+    // What a list has shown so far.
+    let mut shown: BTreeSet<(String, String)> = BTreeSet::new();
+    loop {
+        match stream.try_next().await {
+            Ok(Some(event)) => {
+                if !matches!(event, Event::Init) && progress.broken.swap(false, Ordering::AcqRel) {
+                    alive_since = Instant::now();
+                    tracing::info!(watch = watched.name, "the watch works again");
+                }
+                match event {
+                    Event::Init => shown.clear(),
+                    Event::InitApply(object) => {
+                        shown.insert(place(&object));
+                        sink.applied(&context, into_value(object));
+                    }
+                    Event::InitDone => {
+                        for (namespace, name) in sink.known(&context).difference(&shown) {
+                            sink.deleted(&context, namespace, name, None);
+                        }
+                        shown = BTreeSet::new();
+                        progress.listed.store(true, Ordering::Release);
+                        progress.changed.notify_waiters();
+                    }
+                    Event::Apply(object) => sink.applied(&context, into_value(object)),
+                    Event::Delete(object) => {
+                        let (namespace, name) = place(&object);
+                        sink.deleted(&context, &namespace, &name, object.metadata.uid.as_deref());
+                    }
+                }
+            }
+            Ok(None) => unreachable_end(watched.name),
+            Err(error) => {
+                if alive_since.elapsed() >= LIVED && !progress.is_broken() {
+                    failures = 0;
+                }
+                failures = failures.saturating_add(1);
+                progress.broken.store(true, Ordering::Release);
+                context.metrics.watch_failures.with_label_values(&[watched.name]).inc();
+                let pause = pause(failures, context.clock.jitter());
+                tracing::warn!(watch = watched.name, %error, ?pause, "the watch broke; it begins again");
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// How long to wait after so many failures in a row: doubling from [`FIRST_PAUSE`] to [`LONGEST_PAUSE`], and up to half
+/// of it less, so that a fleet of watches does not come back in one moment.
+fn pause(failures: u32, jitter: f64) -> Duration {
+    let full = FIRST_PAUSE
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(LONGEST_PAUSE);
+    full.mul_f64(1.0 - jitter / 2.0)
+}
+
+/// kube's watch stream never ends; if it ever did, the supervisor restarts the process rather than going on half blind.
+fn unreachable_end(name: &str) -> ! {
+    tracing::error!(
+        watch = name,
+        "the watch ended, which it never should; the operator restarts"
+    );
+    std::process::exit(70)
+}
+
+fn place(object: &DynamicObject) -> (String, String) {
+    let metadata = &object.metadata;
+    (
+        metadata.namespace.clone().unwrap_or_default(),
+        metadata.name.clone().unwrap_or_default(),
+    )
+}
+
+fn into_value(object: DynamicObject) -> Value {
+    // A dynamic object came from JSON and goes back to it.
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound_and_are_spread() {
+        assert_eq!(pause(1, 0.0), FIRST_PAUSE);
+        assert_eq!(pause(2, 0.0), FIRST_PAUSE * 2);
+        assert_eq!(pause(1_000_000, 0.0), LONGEST_PAUSE);
+        assert_eq!(pause(1, 1.0), FIRST_PAUSE / 2);
+    }
+}

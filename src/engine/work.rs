@@ -1,0 +1,202 @@
+//! The workers: take a key, make a world of it, plan, apply, report.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use super::Context;
+use super::apply::{api, apply};
+use super::baselines;
+use super::errors::{Failed, judge};
+use super::queue::{Job, Key, Lane};
+use super::report;
+use crate::controls::REGISTRY;
+use crate::core::gate::{self, Verdict};
+use crate::core::plan::{Plan, plan};
+use crate::core::settle::Failure;
+use crate::core::world::World;
+
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(20);
+/// The pause before something that failed is tried again: doubling, up to the bound.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+/// How often a plan may ask for objects to be read before the namespace is put back: they change faster than we read.
+const MOST_READS: usize = 3;
+
+/// Bounds the time of one request.
+///
+/// # Errors
+/// The request's own, or that it took too long.
+pub async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    match tokio::time::timeout(REQUEST, request).await {
+        Ok(done) => done,
+        Err(_) => Err(kube::Error::Service("the API server did not answer in time".into())),
+    }
+}
+
+/// Works for ever.
+pub async fn worker(context: Arc<Context>) {
+    loop {
+        let job = context.queue.next().await;
+        // What panics is contained: one namespace waits, the others go on.
+        if AssertUnwindSafe(run(&context, &job)).catch_unwind().await.is_err() {
+            context.metrics.panics.inc();
+            tracing::error!(?job.key, "a panic was contained; the key is tried again later");
+            context.queue.push_after(job.key.clone(), job.lane, LONGEST_RETRY);
+        }
+        context.queue.done(&job);
+    }
+}
+
+async fn run(context: &Arc<Context>, job: &Job) {
+    match (&job.key, job.lane) {
+        (Key::Baseline(name), _) => baselines::report(context, name).await,
+        (Key::Namespace(name), Lane::Report) => report::report(context, name).await,
+        (Key::Namespace(name), _) => enforce(context, name, job).await,
+    }
+}
+
+/// Brings a namespace to what is declared, as far as it can be.
+async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
+    let Some((world, plan)) = observe(context, name).await else {
+        return;
+    };
+    if context.index.lock().planned(&world, &plan) {
+        context.queue.push(job.key.clone(), Lane::Repair);
+    }
+    let fleet = context.index.lock().fleet();
+    let mut done = Vec::new();
+    let (mut again, mut later) = (false, false);
+    if gate::judge(fleet, &plan) == Verdict::Go {
+        for action in &plan.actions {
+            match apply(context, &world, action).await {
+                Ok(()) => {
+                    tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
+                    done.push((action.clone(), Ok(())));
+                }
+                Err(Failed::Gone) => {}
+                Err(Failed::Conflict) => {
+                    refresh(context, &world, action).await;
+                    again = true;
+                }
+                Err(Failed::Blocked(failure) | Failed::Transient(failure)) => {
+                    tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
+                    later = true;
+                    done.push((action.clone(), Err(failure)));
+                }
+            }
+        }
+    }
+    count(context, &plan, &done, job);
+    let now = context.clock.now();
+    let retries = {
+        let mut index = context.index.lock();
+        index.update_attempt(name, |attempt| attempt.absorb(&plan, &done, now));
+        index.retries(name, again || later)
+    };
+    if again || later {
+        let wait = if later {
+            retry(retries, context.clock.jitter())
+        } else {
+            FIRST_RETRY.mul_f64(f64::from(retries.min(10)) / 50.0)
+        };
+        context.queue.push_after(job.key.clone(), Lane::Repair, wait);
+    }
+    context.queue.push(job.key.clone(), Lane::Report);
+}
+
+/// The world of a namespace and the plan for it, with every object read that the plan needs to see.
+pub async fn observe(context: &Arc<Context>, name: &Arc<str>) -> Option<(World, Plan)> {
+    for _ in 0..MOST_READS {
+        let world = context.index.lock().world(name, context.clock.now())?;
+        let plan = plan(REGISTRY, &world);
+        if plan.unread.is_empty() {
+            return Some((world, plan));
+        }
+        for id in &plan.unread {
+            match in_time(api(context, name, id.kind).get_opt(&id.name)).await {
+                Ok(Some(object)) => {
+                    if let Ok(object) = serde_json::to_value(object) {
+                        context.index.lock().evidence(name, id, object);
+                    }
+                }
+                Ok(None) => {
+                    context.index.lock().child_gone(id.kind, name, &id.name, None);
+                }
+                Err(error) => {
+                    tracing::info!(namespace = %name, object = %id, %error, "could not be read");
+                    let retries = context.index.lock().retries(name, true);
+                    let wait = retry(retries, context.clock.jitter());
+                    context
+                        .queue
+                        .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
+                    return None;
+                }
+            }
+        }
+    }
+    context
+        .queue
+        .push_after(Key::Namespace(name.clone()), Lane::Repair, FIRST_RETRY);
+    None
+}
+
+/// Reads again what turned out not to be as it was thought to be.
+async fn refresh(context: &Arc<Context>, world: &World, action: &crate::core::plan::Action) {
+    use crate::core::plan::Step;
+    let namespace = &world.namespace.name;
+    let id = match &action.step {
+        Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => &child.id,
+        Step::Delete { id, .. } => id,
+        // The namespace itself is on its way by the watch.
+        Step::Label(_) => return,
+    };
+    match in_time(api(context, namespace, id.kind).get_opt(&id.name)).await {
+        Ok(Some(object)) => {
+            if let Ok(object) = serde_json::to_value(object) {
+                context.index.lock().evidence(namespace, id, object);
+            }
+        }
+        Ok(None) => {
+            context.index.lock().child_gone(id.kind, namespace, &id.name, None);
+        }
+        Err(error) => tracing::debug!(%namespace, object = %id, ?error, failed = ?judge(&error), "could not be read"),
+    }
+}
+
+/// How long to wait after so many failures in a row: doubling, and up to half of it less.
+fn retry(failures: u32, jitter: f64) -> Duration {
+    let full = FIRST_RETRY
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(LONGEST_RETRY);
+    full.mul_f64(1.0 - jitter / 2.0)
+}
+
+fn count(context: &Context, plan: &Plan, done: &[(crate::core::plan::Action, Result<(), Failure>)], job: &Job) {
+    let mut repaired = false;
+    for (action, outcome) in done.iter().filter(|(_, outcome)| outcome.is_ok()) {
+        debug_assert!(outcome.is_ok());
+        let findings = plan
+            .sections
+            .iter()
+            .filter(|s| s.section == action.section)
+            .flat_map(|s| &s.findings);
+        if findings
+            .into_iter()
+            .any(|f| f.object == action.object && f.kind.is_drift())
+        {
+            context.metrics.repaired.with_label_values(&[action.section]).inc();
+            repaired = true;
+        }
+    }
+    if repaired {
+        context
+            .metrics
+            .repair_seconds
+            .observe(job.since.elapsed().as_secs_f64());
+    }
+}
