@@ -156,9 +156,11 @@ func (p *plane) pids() map[string]int {
 
 // killAll ends the components at once, frozen ones too.
 func (p *plane) killAll() {
-	for _, name := range slices.Backward(order) {
-		_ = p.processes[name].kill() // the only error is that it is not running
+	var all sync.WaitGroup
+	for _, process := range p.processes {
+		all.Go(func() { _ = process.kill() }) // the only error is that it is not running
 	}
+	all.Wait()
 }
 
 // clean ends everything and removes the directory.

@@ -163,11 +163,12 @@ impl ControlPlane {
     }
 }
 
-/// Applies an object as the rig; `body` needs no name.
-async fn apply<K>(api: &Api<K>, name: &str, body: serde_json::Value) -> Result<K>
+/// Applies an object as the rig; `body` need not repeat the name.
+async fn apply<K>(api: &Api<K>, name: &str, mut body: serde_json::Value) -> Result<K>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
 {
+    body["metadata"]["name"] = json!(name);
     let params = PatchParams::apply("test-rig").force();
     api.patch(name, &params, &Patch::Apply(body))
         .await

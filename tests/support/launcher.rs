@@ -95,8 +95,8 @@ impl Launcher {
             .arg(&paths.assets)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // What goes wrong is in its answer.
-            .stderr(Stdio::null())
+            // Whoever waits for all of this process's output, as a pipe does, then also waits for the clean-up after it.
+            .stderr(Stdio::inherit())
             .spawn()
             .with_context(|| format!("starting {}", paths.launcher.display()))?;
         let stdin = child.stdin.take();

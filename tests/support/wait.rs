@@ -23,14 +23,15 @@ const PAUSE: Duration = Duration::from_millis(25);
 pub async fn eventually<T>(what: &str, timeout: Duration, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + timeout;
     let mut last = anyhow!("the first attempt did not end");
-    loop {
+    while Instant::now() < deadline {
         match timeout_at(deadline, attempt()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => last = error,
-            Err(_) => return Err(last.context(format!("not within {timeout:?}: {what}"))),
+            Err(_) => break,
         }
         sleep(PAUSE).await;
     }
+    Err(last.context(format!("not within {timeout:?}: {what}")))
 }
 
 /// Watches one object until `predicate` holds for it, and answers with it as it is then. Broken watches are begun
@@ -79,7 +80,7 @@ where
     let mut last: Option<K> = None;
     let mut trouble: Option<Error> = None;
     let mut events = pin!(watch_object(api.clone(), name));
-    loop {
+    while Instant::now() < deadline {
         match timeout_at(deadline, events.next()).await {
             Ok(Some(Ok(seen))) if predicate(seen.as_ref()) => return Ok(seen),
             Ok(Some(Ok(seen))) => last = seen,
