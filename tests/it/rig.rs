@@ -1,12 +1,13 @@
 //! The rig itself: that it is a real Kubernetes, obeys, and leaves nothing behind.
 
 mod tools;
+mod users;
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ResourceQuota, Service, ServiceAccount};
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, api::PostParams};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -49,7 +50,7 @@ fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
-/// Waits until none of these processes lives and the directory is as expected.
+/// Waits until none of these processes lives.
 async fn await_gone(pids: impl IntoIterator<Item = u32>) {
     for pid in pids {
         let gone = async || ensure_gone(pid);
@@ -273,64 +274,4 @@ fn tests_that_race_for_the_shared_control_plane_get_the_same_one() {
     let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(ask)).collect();
     let pids: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
-}
-
-#[tokio::test]
-async fn a_tenant_is_admin_in_its_namespace_and_may_patch_its_namespace_and_nothing_else() {
-    let plane = ControlPlane::shared().await;
-    let (own, other) = (unique("own"), unique("other"));
-    plane.namespace(&own, &[]).await.unwrap();
-    plane.namespace(&other, &[]).await.unwrap();
-    let tenant = plane.tenant(&own).await.unwrap();
-
-    let map = || json!({"metadata": {"name": "map"}});
-    create(&Api::<ConfigMap>::namespaced(tenant.client.clone(), &own), map())
-        .await
-        .unwrap();
-    refusal(create(&Api::<ConfigMap>::namespaced(tenant.client.clone(), &other), map()).await);
-    refusal(label(&tenant.client, &other).await);
-    let labelled = label(&tenant.client, &own).await.unwrap();
-    assert_eq!(labelled.metadata.labels.unwrap()["by"], "tenant");
-    let namespaces: Api<Namespace> = Api::all(tenant.client);
-    refusal(namespaces.delete(&own, &Default::default()).await);
-    refusal(namespaces.list(&Default::default()).await);
-
-    let whoami = plane.kubectl_as(&tenant.kubeconfig, &["auth", "whoami"]).await.unwrap();
-    assert!(whoami.contains(&tenant.user), "{whoami}");
-}
-
-/// Labels a namespace as whoever this client is.
-async fn label(client: &Client, namespace: &str) -> Result<Namespace, kube::Error> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let patch = kube::api::Patch::Merge(json!({"metadata": {"labels": {"by": "tenant"}}}));
-    namespaces.patch(namespace, &Default::default(), &patch).await
-}
-
-#[tokio::test]
-async fn manifests_are_installed_as_they_are_and_deleted() {
-    let plane = ControlPlane::shared().await;
-    let dir = tempfile::tempdir().unwrap();
-    let (file, namespace) = (dir.path().join("manifests.yaml"), unique("install"));
-    write_manifests(&file, &namespace).unwrap();
-    plane.install(&file).await.unwrap();
-    plane.install(&file).await.expect("to install twice is to install once");
-    let widget = [
-        "get",
-        "widgets.rig.example.com",
-        "-n",
-        &namespace,
-        "w",
-        "-o",
-        "jsonpath={.spec.size}",
-    ];
-    assert_eq!(plane.kubectl(&widget).await.unwrap(), "7");
-    plane.delete_manifests(&file).await.unwrap();
-    let namespaces: Api<Namespace> = Api::all(plane.admin().await.unwrap());
-    watch_gone(&namespaces, &namespace, PATIENCE).await.unwrap();
-}
-
-/// An object before its namespace, and both before the definition of its kind.
-fn write_manifests(file: &Path, namespace: &str) -> Result<()> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/rig/manifests.yaml"))?;
-    fs::write(file, text.replace("NAMESPACE", namespace)).context("writing manifests")
 }

@@ -55,12 +55,10 @@ pub struct Info {
     /// The plane's directory, removed with it.
     pub dir: PathBuf,
     /// Where the API server serves, such as `https://127.0.0.1:12345`.
-    #[serde(rename = "url")]
     pub url: String,
     /// A kubeconfig of a user in `system:masters`.
     pub admin_kubeconfig: PathBuf,
     /// The certificate authority of the API server.
-    #[serde(rename = "caFile")]
     pub ca_file: PathBuf,
     /// The audit log, which holds the operator's requests alone.
     pub audit_log: PathBuf,
