@@ -1,2 +1,12 @@
 //! The integration tests, on a real control plane.
-mod support {}
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and its name says what it is about"
+)]
+
+mod rig;
+#[path = "../support/mod.rs"]
+mod support;
