@@ -25,6 +25,7 @@ mod logs;
 mod manifests;
 mod operator;
 mod plane;
+mod shipped;
 mod wait;
 
 #[allow(unused_imports, reason = "as above")]
@@ -34,6 +35,7 @@ pub use self::{
     launcher::{Component, Info},
     operator::{Operator, OperatorOptions},
     plane::ControlPlane,
+    shipped::{Stage, install_yaml},
     wait::{eventually, unique, watch_gone, watch_until},
 };
 

@@ -50,6 +50,8 @@ impl OperatorOptions {
 /// A running operator. Dropped, it is killed; if the drop is part of a panic, its log is kept.
 pub struct Operator {
     child: Child,
+    /// Kills it when this process is gone and could not.
+    watchdog: Child,
     port: u16,
     /// Holds its log.
     dir: TempDir,
@@ -81,8 +83,10 @@ impl Operator {
             .stderr(log)
             .spawn()
             .with_context(|| format!("running {}", options.binary.display()))?;
+        let watchdog = watchdog(child.id())?;
         Ok(Self {
             child,
+            watchdog,
             port: options.port,
             dir,
         })
@@ -182,9 +186,27 @@ impl Operator {
     }
 }
 
+/// A process that kills another one as soon as this one is gone, however it went: its standard input then ends.
+fn watchdog(pid: u32) -> Result<Child> {
+    Command::new("sh")
+        .args([
+            "-c",
+            "trap '' INT; cat >/dev/null; kill -9 $0 2>/dev/null",
+            &pid.to_string(),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("running sh")
+}
+
 impl Drop for Operator {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody to tell about any other error.
+        // They may have ended already; there is nobody to tell about any other error. The watchdog goes first: the
+        // process id is the operator's own until it is waited for.
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
         let _ = self.kill();
         if std::thread::panicking() {
             logs::keep(self.dir.path(), "operator");

@@ -1,0 +1,215 @@
+//! The stage that tests play on: a control plane, and the operator as it is shipped.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::ApiResource;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::support::{ControlPlane, Stage, unique, watch_until};
+
+/// The operator's executable.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_security-baseline-operator");
+
+/// How long anything may take that takes milliseconds: long enough for a machine that does other things too.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// The label that the tests' baselines select by; its value is the test's own.
+pub const LABEL: &str = "test.example.com/set";
+
+/// A file of this repository.
+pub fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The control plane that tests share, with the one operator on it. A test that disturbs either has its own.
+pub async fn shared() -> (&'static ControlPlane, &'static Stage) {
+    static SHARED: tokio::sync::OnceCell<Stage> = tokio::sync::OnceCell::const_new();
+    let plane = ControlPlane::shared().await;
+    let stage = SHARED
+        .get_or_init(|| async { Stage::on(plane, Path::new(BINARY)).await.unwrap() })
+        .await;
+    (plane, stage)
+}
+
+/// A control plane and an operator of one's own.
+pub async fn own() -> (ControlPlane, Stage) {
+    let plane = ControlPlane::start().await.unwrap();
+    let stage = Stage::on(&plane, Path::new(BINARY)).await.unwrap();
+    (plane, stage)
+}
+
+/// The API of a kind, in a namespace or of the cluster, as the admin sees it.
+pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+    let (group, version, plural) = match kind {
+        "SecurityBaseline" => ("securitybaseline.dev", "v1alpha1", "securitybaselines"),
+        "BaselineReport" => ("securitybaseline.dev", "v1alpha1", "baselinereports"),
+        "NetworkPolicy" => ("networking.k8s.io", "v1", "networkpolicies"),
+        "ResourceQuota" => ("", "v1", "resourcequotas"),
+        "LimitRange" => ("", "v1", "limitranges"),
+        "Role" => ("rbac.authorization.k8s.io", "v1", "roles"),
+        "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+        "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
+        "Namespace" => ("", "v1", "namespaces"),
+        "Service" => ("", "v1", "services"),
+        "Pod" => ("", "v1", "pods"),
+        "Event" => ("events.k8s.io", "v1", "events"),
+        "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+        other => panic!("the tests know no kind {other}"),
+    };
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+/// What a test plays with: a baseline of its own, the label value that it selects, and the admin's client.
+pub struct Set {
+    /// The name of the baseline, and the label's value.
+    pub name: String,
+    /// The admin's client.
+    pub admin: Client,
+}
+
+impl Set {
+    /// A new one.
+    pub async fn new(plane: &ControlPlane, prefix: &str) -> Self {
+        Self {
+            name: unique(prefix),
+            admin: plane.admin().await.unwrap(),
+        }
+    }
+
+    /// A namespace that the set's baseline selects; its name.
+    pub async fn namespace(&self, plane: &ControlPlane, suffix: &str) -> String {
+        let name = format!("{}-{suffix}", self.name);
+        plane.namespace(&name, &[(LABEL, &self.name)]).await.unwrap();
+        name
+    }
+
+    /// Applies the set's baseline with these sections and this mode. The selector is filled in.
+    pub async fn baseline(&self, spec: Value) -> DynamicObject {
+        self.baseline_named(&self.name, spec).await.unwrap()
+    }
+
+    /// Applies a baseline of another name for the set's namespaces, as `kubectl apply --server-side` does.
+    pub async fn baseline_named(&self, name: &str, mut spec: Value) -> kube::Result<DynamicObject> {
+        if spec.get("namespaceSelector").is_none() {
+            spec["namespaceSelector"] = json!({"matchLabels": {LABEL: self.name}});
+        }
+        let body = json!({
+            "apiVersion": "securitybaseline.dev/v1alpha1",
+            "kind": "SecurityBaseline",
+            "metadata": {"name": name},
+            "spec": spec,
+        });
+        let params = PatchParams::apply("test").force();
+        api(&self.admin, "SecurityBaseline", None)
+            .patch(name, &params, &Patch::Apply(&body))
+            .await
+    }
+
+    /// Waits until the set's baseline has this condition at the generation that it has then, and answers it.
+    pub async fn until(&self, condition: &str, status: &str) -> Value {
+        self.until_named(&self.name, condition, status).await
+    }
+
+    /// The same for another baseline.
+    pub async fn until_named(&self, name: &str, condition: &str, status: &str) -> Value {
+        let what = format!("{condition}={status} at its generation");
+        let found = watch_until(
+            &api(&self.admin, "SecurityBaseline", None),
+            name,
+            &what,
+            SOON,
+            |object| {
+                let object = serde_json::to_value(object).unwrap();
+                let generation = &object["metadata"]["generation"];
+                object["status"]["conditions"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .any(|c| c["type"] == condition && c["status"] == status && c["observedGeneration"] == *generation)
+            },
+        )
+        .await
+        .unwrap();
+        serde_json::to_value(found).unwrap()
+    }
+
+    /// Waits until every selected namespace is in the declared state.
+    pub async fn until_enforced(&self, namespaces: i64) -> Value {
+        let found = watch_until(
+            &api(&self.admin, "SecurityBaseline", None),
+            &self.name,
+            "all compliant",
+            SOON,
+            |object| {
+                let object = serde_json::to_value(object).unwrap();
+                object["status"]["observedGeneration"] == object["metadata"]["generation"]
+                    && object["status"]["namespaces"]["selected"] == namespaces
+                    && object["status"]["namespaces"]["compliant"] == namespaces
+            },
+        )
+        .await
+        .unwrap();
+        serde_json::to_value(found).unwrap()
+    }
+
+    /// Waits until an object of a namespace satisfies a predicate, and answers it.
+    pub async fn object_until(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        what: &str,
+        predicate: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let found = watch_until(&api(&self.admin, kind, Some(namespace)), name, what, SOON, |object| {
+            predicate(&serde_json::to_value(object).unwrap())
+        })
+        .await
+        .unwrap();
+        serde_json::to_value(found).unwrap()
+    }
+
+    /// Waits until the namespace's report satisfies a predicate, and answers it.
+    pub async fn report_until(&self, namespace: &str, what: &str, predicate: impl Fn(&Value) -> bool) -> Value {
+        self.object_until("BaselineReport", namespace, "baseline", what, predicate)
+            .await
+    }
+}
+
+/// A spec of all four controls, enforced.
+pub fn everything() -> Value {
+    json!({
+        "mode": "Enforce",
+        "networkIsolation": {
+            "defaultDeny": ["Ingress", "Egress"],
+            "allowSameNamespace": true,
+            "allow": [{"name": "from-ingress", "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]}]}],
+        },
+        "resourceQuotas": {"items": [{"name": "compute", "hard": {"requests.cpu": 10, "requests.memory": "20Gi", "limits.cpu": 20, "limits.memory": "40Gi", "pods": 50}}]},
+        "limitRanges": {"items": [{"name": "defaults", "limits": [{"type": "Container", "default": {"cpu": "500m", "memory": "256Mi"}, "defaultRequest": {"cpu": "100m", "memory": "128Mi"}}]}]},
+        "podSecurity": {"enforce": {"level": "restricted", "version": "v1.36"}, "audit": {"level": "restricted"}, "warn": {"level": "restricted"}},
+        "access": {
+            "roles": [{"name": "developer", "rules": [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "watch", "update", "patch"]}]}],
+            "bindings": [
+                {"name": "developers", "role": "developer", "subjects": [{"kind": "Group", "name": "team:{namespace}:developers"}]},
+                {"name": "viewers", "clusterRole": "view", "subjects": [{"kind": "Group", "name": "auditors"}]},
+            ],
+        },
+    })
+}
+
+/// Lets the operator hand out what `everything` asks for, as an administrator does.
+pub async fn grant(plane: &ControlPlane) {
+    plane
+        .install(&file("config/samples/grantable_developer.yaml"))
+        .await
+        .unwrap();
+}

@@ -1,0 +1,134 @@
+//! The operator as it is shipped: the Deployment's arguments and environment, and the ConfigMap's file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{ControlPlane, Operator, OperatorOptions, free_port};
+
+/// The shipped manifests installed, and the operator running as their Deployment would run it.
+pub struct Stage {
+    /// The operator's process. Dropped before the directory of its configuration.
+    pub operator: Operator,
+    binary: PathBuf,
+    shipped: Shipped,
+}
+
+/// What the shipped Deployment runs, made to fit this machine.
+struct Shipped {
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    port: u16,
+    config: TempDir,
+}
+
+/// The manifests that a user installs.
+pub fn install_yaml() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/install.yaml")
+}
+
+impl Shipped {
+    /// Reads the Deployment and the ConfigMap out of `config/install.yaml`. Of the configuration only `listen` is
+    /// changed, to a free port on loopback, and whatever `change` changes.
+    fn read(change: impl FnOnce(&mut Value)) -> Result<Self> {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(install_yaml())?)?;
+        let of_kind = |kind: &str| {
+            documents
+                .iter()
+                .find(|d| d["kind"] == kind)
+                .with_context(|| format!("no {kind}"))
+        };
+        let container = &of_kind("Deployment")?["spec"]["template"]["spec"]["containers"][0];
+        let text = of_kind("ConfigMap")?["data"]["config.yaml"]
+            .as_str()
+            .context("no config.yaml")?;
+
+        let port = free_port()?;
+        let mut configuration: Value = serde_saphyr::from_str(text)?;
+        configuration["listen"] = format!("127.0.0.1:{port}").into();
+        change(&mut configuration);
+        let config = tempfile::Builder::new().prefix("operator-config-").tempdir()?;
+        std::fs::write(
+            config.path().join("config.yaml"),
+            serde_saphyr::to_string(&configuration)?,
+        )?;
+
+        let here = config.path().to_str().context("a path that is no text")?.to_owned();
+        let args = container["args"]
+            .as_array()
+            .context("no args")?
+            .iter()
+            .filter_map(Value::as_str);
+        // `Operator` says `run` itself.
+        let args = args
+            .filter(|a| *a != "run")
+            .map(|a| a.replace("/etc/security-baseline-operator", &here))
+            .collect();
+        let env = container["env"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|e| {
+                let value = match e["valueFrom"]["fieldRef"]["fieldPath"].as_str()? {
+                    "metadata.namespace" => super::OPERATOR_NAMESPACE,
+                    _ => "security-baseline-operator-0",
+                };
+                Some((e["name"].as_str()?.to_owned(), value.to_owned()))
+            })
+            .collect();
+        Ok(Self {
+            args,
+            env,
+            port,
+            config,
+        })
+    }
+
+    fn options(&self, binary: &Path) -> OperatorOptions {
+        let mut options = OperatorOptions::new(binary, self.port).args(self.args.clone());
+        options.env.clone_from(&self.env);
+        options
+    }
+}
+
+impl Stage {
+    /// Installs what is shipped, as it is, and runs the operator until it is ready.
+    ///
+    /// # Errors
+    /// When the API server refuses the manifests, or the operator does not become ready.
+    pub async fn on(plane: &ControlPlane, binary: &Path) -> Result<Self> {
+        Self::with(plane, binary, |_| {}).await
+    }
+
+    /// The same with a changed configuration.
+    ///
+    /// # Errors
+    /// As [`Stage::on`].
+    pub async fn with(plane: &ControlPlane, binary: &Path, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        plane.install(&install_yaml()).await?;
+        let shipped = Shipped::read(change)?;
+        let mut operator = Operator::spawn(plane, shipped.options(binary)).await?;
+        operator.ready(std::time::Duration::from_secs(60)).await?;
+        Ok(Self {
+            operator,
+            binary: binary.to_owned(),
+            shipped,
+        })
+    }
+
+    /// Starts the operator again, after it was ended or killed, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn restart(&mut self, plane: &ControlPlane) -> Result<()> {
+        self.operator = Operator::spawn(plane, self.shipped.options(&self.binary)).await?;
+        self.operator.ready(std::time::Duration::from_secs(60)).await
+    }
+
+    /// Where the operator's configuration file is.
+    pub fn config_file(&self) -> PathBuf {
+        self.shipped.config.path().join("config.yaml")
+    }
+}
