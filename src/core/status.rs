@@ -220,7 +220,7 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
         _ => "NotDegraded",
     };
     let degraded_message = match degraded_reason {
-        "Blocked" => format!("{} namespaces are blocked; {}", counts.blocked, first(&tally.blocked)),
+        "Blocked" => format!("{} blocked; {}", namespaces(counts.blocked), first(&tally.blocked)),
         "Conflict" => {
             format!(
                 "{} namespaces are held by an older baseline; {}",
@@ -266,4 +266,12 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             }
         })
         .collect()
+}
+
+fn namespaces(count: i64) -> String {
+    if count == 1 {
+        "1 namespace".to_owned()
+    } else {
+        format!("{count} namespaces")
+    }
 }

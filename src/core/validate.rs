@@ -124,9 +124,19 @@ const BAD_KEY: &str =
     "a label key is an optional DNS prefix and a slash, then at most 63 letters, digits, '-', '_' or '.'";
 const BAD_VALUE: &str = "a label value has at most 63 letters, digits, '-', '_' or '.'";
 
+/// The largest spec, in bytes of JSON: with its copy in `status.applied` the object stays well under the 1.5 MiB that
+/// etcd takes in one request.
+const MOST_BYTES: usize = 512 * 1024;
+
 /// Checks a whole spec.
 pub fn validate(registry: Registry, spec: &SecurityBaselineSpec) -> Problems {
     let mut problems = Problems::default();
+    let size = serde_json::to_vec(spec).map_or(usize::MAX, |json| json.len());
+    problems.require(
+        size <= MOST_BYTES,
+        "spec",
+        format_args!("the spec has {size} bytes, and a copy of it goes into the status: keep it under {MOST_BYTES}, or split it into several baselines"),
+    );
     problems.selector("spec.namespaceSelector", &spec.namespace_selector);
     for (i, pattern) in spec.excluded_namespaces.iter().enumerate() {
         let good = !pattern.is_empty()

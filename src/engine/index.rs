@@ -51,6 +51,8 @@ struct NamespaceEntry {
 /// How a namespace stands with the baseline that holds it.
 struct Stand {
     holder: Option<Arc<str>>,
+    /// The generation of the holder's spec that it was judged by.
+    generation: i64,
     standing: Standing,
     reason: String,
     message: String,
@@ -177,7 +179,15 @@ impl Index {
         let excluded = self.config.excludes(&name);
         let entry = self.entry(&name);
         let known = entry.facts.as_ref();
-        if known == Some(&facts) {
+        // Who touched the namespace last is only told where something else is to be told.
+        let same = |known: &NamespaceFacts| {
+            *known
+                == NamespaceFacts {
+                    claimed_by: known.claimed_by.clone(),
+                    ..facts.clone()
+                }
+        };
+        if known.is_some_and(same) {
             return false;
         }
         if known.is_some_and(|known| known.uid != facts.uid) {
@@ -500,6 +510,7 @@ impl Index {
     /// Takes up how a namespace stands. Answers the baselines to which that is news.
     pub fn settled(&mut self, name: &str, plan: &Plan, settled: &Settled) -> Vec<Arc<str>> {
         let holder: Option<Arc<str>> = plan.holder.as_ref().map(|b| b.name.as_str().into());
+        let generation = plan.holder.as_ref().map(|b| b.generation).unwrap_or_default();
         let Some(entry) = self.namespaces.get_mut(name) else {
             return Vec::new();
         };
@@ -509,6 +520,7 @@ impl Index {
         }
         let same = entry.settled.as_ref().is_some_and(|s| {
             s.holder == holder
+                && s.generation == generation
                 && s.standing == settled.standing
                 && s.reason == settled.reason
                 && s.message == settled.message
@@ -518,6 +530,7 @@ impl Index {
         }
         let before = entry.settled.replace(Stand {
             holder: holder.clone(),
+            generation,
             standing: settled.standing,
             reason: settled.reason.clone(),
             message: settled.message.clone(),
@@ -584,13 +597,13 @@ impl Index {
                 continue;
             }
             match &entry.settled {
-                Some(Stand {
-                    holder: Some(holder),
-                    standing,
-                    reason,
-                    message,
-                }) if **holder == *baseline.name => {
-                    tally.add(name, *standing, reason, message);
+                Some(stand) if stand.holder.as_deref() == Some(&*baseline.name) => {
+                    // Judged by an earlier generation, it says nothing of this one.
+                    if stand.generation == baseline.generation {
+                        tally.add(name, stand.standing, &stand.reason, &stand.message);
+                    } else {
+                        tally.unseen();
+                    }
                 }
                 Some(Stand {
                     holder: Some(holder), ..

@@ -12,6 +12,7 @@ use futures::TryStreamExt;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event, watcher};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ use super::Context;
 const LIVED: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long an attempt may take to fail.
+const ATTEMPT: Duration = Duration::from_secs(6);
 /// How many objects are listed at a time.
 const PAGE: u32 = 250;
 
@@ -51,7 +54,9 @@ pub struct Watched {
 #[derive(Default)]
 pub struct Progress {
     listed: AtomicBool,
-    broken: AtomicBool,
+    /// Until when the last error counts: a new attempt that works says nothing until something happens in the cluster,
+    /// but one that does not work fails within seconds.
+    broken_until: Mutex<Option<Instant>>,
     changed: Notify,
 }
 
@@ -72,9 +77,9 @@ impl Progress {
         self.listed.load(Ordering::Acquire)
     }
 
-    /// Whether the last thing that happened to it was an error.
+    /// Whether it broke, and does not work again as far as can be told.
     pub fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Acquire)
+        self.broken_until.lock().is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -86,14 +91,15 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
     };
     let mut stream = Box::pin(watcher(api, watched.config.clone().page_size(PAGE)));
     let mut failures = 0_u32;
-    let mut alive_since = Instant::now();
+    // Until when a further failure counts as one more in a row.
+    let mut in_a_row = Instant::now();
     // What a list has shown so far.
     let mut shown: BTreeSet<(String, String)> = BTreeSet::new();
     loop {
         match stream.try_next().await {
             Ok(Some(event)) => {
-                if !matches!(event, Event::Init) && progress.broken.swap(false, Ordering::AcqRel) {
-                    alive_since = Instant::now();
+                // A list that begins is no sign of life: it begins before the API server answers.
+                if !matches!(event, Event::Init) && progress.broken_until.lock().take().is_some() {
                     tracing::info!(watch = watched.name, "the watch works again");
                 }
                 match event {
@@ -119,13 +125,15 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
             }
             Ok(None) => unreachable_end(watched.name),
             Err(error) => {
-                if alive_since.elapsed() >= LIVED && !progress.is_broken() {
-                    failures = 0;
-                }
-                failures = failures.saturating_add(1);
-                progress.broken.store(true, Ordering::Release);
-                context.metrics.watch_failures.with_label_values(&[watched.name]).inc();
+                failures = if Instant::now() < in_a_row {
+                    failures.saturating_add(1)
+                } else {
+                    1
+                };
                 let pause = pause(failures, context.clock.jitter());
+                in_a_row = Instant::now() + pause + LIVED;
+                *progress.broken_until.lock() = Some(Instant::now() + pause + ATTEMPT);
+                context.metrics.watch_failures.with_label_values(&[watched.name]).inc();
                 tracing::warn!(watch = watched.name, %error, ?pause, "the watch broke; it begins again");
                 tokio::time::sleep(pause).await;
             }
