@@ -69,10 +69,12 @@ pub struct Job {
 pub struct Queue {
     inner: Mutex<Inner>,
     changed: Notify,
+    given_back: Notify,
 }
 
 #[derive(Default)]
 struct Inner {
+    closed: bool,
     lanes: [VecDeque<Key>; 3],
     /// Since when a key waits in a lane.
     waiting: [HashMap<Key, Instant>; 3],
@@ -137,6 +139,22 @@ impl Queue {
     pub fn done(&self, job: &Job) {
         self.inner.lock().running.remove(&job.key);
         self.changed.notify_one();
+        self.given_back.notify_one();
+    }
+
+    /// Gives out no more keys, and waits until those that were taken are given back.
+    pub async fn drain(&self) {
+        loop {
+            let given_back = self.given_back.notified();
+            let mut inner = self.inner.lock();
+            inner.closed = true;
+            let idle = inner.running.is_empty();
+            drop(inner);
+            if idle {
+                return;
+            }
+            given_back.await;
+        }
     }
 
     /// How many keys wait in a lane.
@@ -180,6 +198,9 @@ impl Inner {
     }
 
     fn take(&mut self, now: Instant) -> Option<Job> {
+        if self.closed {
+            return None;
+        }
         // Two rounds: when no lane with work has credit left, all get theirs anew.
         for _ in 0..2 {
             for lane in Lane::ALL {
@@ -287,6 +308,18 @@ mod tests {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drained_queue_gives_out_nothing_more_and_waits_for_what_was_taken() {
+        let queue = Arc::new(Queue::default());
+        queue.push(key("a"), Lane::Repair);
+        queue.push(key("b"), Lane::Repair);
+        let job = queue.next().await;
+        assert!(tokio::time::timeout(Duration::from_secs(1), queue.drain()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_secs(1), queue.next()).await.is_err());
+        queue.done(&job);
+        queue.drain().await;
     }
 
     #[tokio::test]
