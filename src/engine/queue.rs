@@ -26,13 +26,15 @@ pub enum Lane {
     Repair,
     /// A baseline changed, or the operator started.
     Rollout,
-    /// A report or a status is to be written.
+    /// A namespace's report is to be written.
     Report,
+    /// A baseline's status is to be written.
+    Status,
 }
 
 impl Lane {
     /// All lanes.
-    pub const ALL: [Self; 3] = [Self::Repair, Self::Rollout, Self::Report];
+    pub const ALL: [Self; 4] = [Self::Repair, Self::Rollout, Self::Report, Self::Status];
 
     /// How many keys of the lane are taken in one round.
     const fn weight(self) -> u32 {
@@ -40,6 +42,7 @@ impl Lane {
             Self::Repair => 8,
             Self::Rollout => 3,
             Self::Report => 2,
+            Self::Status => 1,
         }
     }
 
@@ -49,6 +52,7 @@ impl Lane {
             Self::Repair => "repair",
             Self::Rollout => "rollout",
             Self::Report => "report",
+            Self::Status => "status",
         }
     }
 }
@@ -75,10 +79,10 @@ pub struct Queue {
 #[derive(Default)]
 struct Inner {
     closed: bool,
-    lanes: [VecDeque<Key>; 3],
+    lanes: [VecDeque<Key>; 4],
     /// Since when a key waits in a lane.
-    waiting: [HashMap<Key, Instant>; 3],
-    credit: [u32; 3],
+    waiting: [HashMap<Key, Instant>; 4],
+    credit: [u32; 4],
     running: HashMap<Key, Instant>,
     /// Keys to be put back into a lane later, by time.
     later: BTreeMap<Instant, BTreeSet<(Key, Lane)>>,
@@ -316,8 +320,16 @@ mod tests {
         queue.push(key("a"), Lane::Repair);
         queue.push(key("b"), Lane::Repair);
         let job = queue.next().await;
-        assert!(tokio::time::timeout(Duration::from_secs(1), queue.drain()).await.is_err());
-        assert!(tokio::time::timeout(Duration::from_secs(1), queue.next()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), queue.drain())
+                .await
+                .is_err()
+        );
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), queue.next())
+                .await
+                .is_err()
+        );
         queue.done(&job);
         queue.drain().await;
     }
@@ -340,7 +352,7 @@ mod tests {
             })
             .collect();
         for i in 0..500 {
-            queue.push(key(&i.to_string()), Lane::ALL[i % 3]);
+            queue.push(key(&i.to_string()), Lane::ALL[i % 4]);
         }
         tokio::time::timeout(Duration::from_secs(10), async {
             while seen.lock().len() < 500 {

@@ -131,7 +131,7 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
             starting.queue.push(Key::Namespace(name), Lane::Rollout);
         }
         for name in baselines {
-            starting.queue.push(Key::Baseline(name), Lane::Report);
+            starting.queue.push(Key::Baseline(name), Lane::Status);
         }
         for _ in 0..starting.config.workers {
             watching.spawn(worker(starting.clone()));
@@ -195,7 +195,7 @@ async fn follow_stop(context: Arc<Context>, path: PathBuf) -> String {
             context.queue.push(Key::Namespace(name), Lane::Rollout);
         }
         for name in baselines {
-            context.queue.push(Key::Baseline(name), Lane::Report);
+            context.queue.push(Key::Baseline(name), Lane::Status);
         }
     }
 }
