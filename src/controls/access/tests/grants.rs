@@ -135,7 +135,7 @@ fn a_rule_is_handed_out_where_rbac_says_that_it_is_covered() {
         ),
     ] {
         assert_eq!(
-            missing(&asked, &[allowed.clone()]).is_none(),
+            missing(&asked, std::slice::from_ref(&allowed)).is_none(),
             covered,
             "{asked:?} by {allowed:?}"
         );
@@ -150,7 +150,7 @@ fn several_rules_cover_together_what_none_of_them_covers_alone() {
         grantable(&["apps"], &["deployments"], &[], &["get"]),
         grantable(&["*"], &["*"], &[], &["list"]),
     );
-    assert!(missing(&asked, &[get.clone()]).is_some());
+    assert!(missing(&asked, std::slice::from_ref(&get)).is_some());
     assert_eq!(missing(&asked, &[get, list]), None);
     // RBAC takes the names one by one, too.
     let (a, b) = (
@@ -210,7 +210,7 @@ fn writing_what_is_enforced_is_handed_out_only_by_a_rule_that_names_it() {
         (grantable(&["*"], &["networkpolicies"], &[], &["update"]), false),
         (grantable(&[group], &["networkpolicies"], &[], &["update"]), true),
     ] {
-        assert_eq!(missing(&write, &[allowed.clone()]).is_none(), writes, "{allowed:?}");
+        assert_eq!(missing(&write, std::slice::from_ref(&allowed)).is_none(), writes, "{allowed:?}");
     }
     assert_eq!(
         missing(&read, &[grantable(&["*"], &["*"], &[], &["*"])]),
