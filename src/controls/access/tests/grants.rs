@@ -210,7 +210,11 @@ fn writing_what_is_enforced_is_handed_out_only_by_a_rule_that_names_it() {
         (grantable(&["*"], &["networkpolicies"], &[], &["update"]), false),
         (grantable(&[group], &["networkpolicies"], &[], &["update"]), true),
     ] {
-        assert_eq!(missing(&write, std::slice::from_ref(&allowed)).is_none(), writes, "{allowed:?}");
+        assert_eq!(
+            missing(&write, std::slice::from_ref(&allowed)).is_none(),
+            writes,
+            "{allowed:?}"
+        );
     }
     assert_eq!(
         missing(&read, &[grantable(&["*"], &["*"], &[], &["*"])]),
