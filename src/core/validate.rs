@@ -195,3 +195,6 @@ pub fn is_label_value(text: &str) -> bool {
         && alphanumeric(text.as_bytes().first())
         && alphanumeric(text.as_bytes().last())
 }
+
+#[cfg(test)]
+mod tests;
