@@ -84,3 +84,6 @@ fn tidy(schema: &mut Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,9 @@ pub fn validate(registry: Registry, spec: &SecurityBaselineSpec) -> Problems {
             && pattern.len() <= 63
             && pattern
                 .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'*');
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'*')
+            && !pattern.starts_with('-')
+            && !pattern.ends_with('-');
         problems.require(
             good,
             format_args!("spec.excludedNamespaces[{i}]"),
