@@ -193,7 +193,7 @@ fn check(path: &str, quota: &QuotaTemplate, problems: &mut Problems) {
             .as_ref()
             .is_none_or(|s| !s.match_expressions.is_empty()),
         format_args!("{path}.scopeSelector.matchExpressions"),
-        "an empty selector selects nothing: add an expression, or leave scopeSelector out",
+        "name at least one expression, or leave scopeSelector out",
     );
     let expressions = quota.scope_selector.iter().flat_map(|s| &s.match_expressions);
     for (i, expression) in expressions.enumerate() {

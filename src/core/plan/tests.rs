@@ -215,7 +215,7 @@ fn what_differs_and_is_not_at_hand_has_to_be_read_first() {
     meddle(&mut world, &deny, |object| object["spec"]["ingress"] = json!([{}]));
     world.live.get_mut(&deny).unwrap().object = None;
     let plan = plan(REGISTRY, &world);
-    assert_eq!(plan.unread, [deny.clone()]);
+    assert_eq!(plan.unread, std::slice::from_ref(&deny));
     assert_eq!(steps(&plan), [""; 0]);
     assert_eq!(found(&plan), []);
     assert_eq!(plan.inventory[&deny], world.prior.inventory[&deny]);
@@ -303,7 +303,7 @@ fn of_two_baselines_the_older_holds_and_the_other_does_nothing() {
     for baselines in [vec![old.clone(), new.clone()], vec![new.clone(), old.clone()]] {
         let plan = plan(REGISTRY, &world(baselines));
         assert_eq!(plan.holder, Some(old.clone()));
-        assert_eq!(plan.conflicting, [new.clone()]);
+        assert_eq!(plan.conflicting, std::slice::from_ref(&new));
         assert_eq!(steps(&plan), [format!("create {DENY}")]);
     }
 }
