@@ -196,6 +196,7 @@ fn baselines(plan: &Plan) -> Vec<HeldBaseline> {
         .iter()
         .map(entry("Holds"))
         .chain(plan.conflicting.iter().map(entry("Conflict")))
+        .take(256)
         .collect()
 }
 
@@ -305,7 +306,15 @@ fn standing(plan: &Plan, controls: &[ControlReport]) -> (Standing, String, Strin
         .filter(|c| c.state != ControlState::Compliant)
         .max_by_key(|c| c.state);
     let Some(worst) = worst else {
-        return (Standing::Compliant, String::new(), String::new());
+        // What differs and was not read is no finding yet, and all the same not as declared.
+        return match plan.unread.first() {
+            Some(id) => (
+                Standing::Pending,
+                "Unread".to_owned(),
+                format!("{id} is still to be read"),
+            ),
+            None => (Standing::Compliant, String::new(), String::new()),
+        };
     };
     let standing = match worst.state {
         ControlState::Compliant => Standing::Compliant,
@@ -332,3 +341,6 @@ fn standing(plan: &Plan, controls: &[ControlReport]) -> (Standing, String, Strin
         format!("{} {}: {}{more}", worst.name, first.object, first.message),
     )
 }
+
+#[cfg(test)]
+mod tests;

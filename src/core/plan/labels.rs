@@ -67,14 +67,16 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
             plan.labels.remove(key);
             continue;
         }
-        // No control asks for the key any more; the baseline's own mode decides.
-        let section = sections
+        // Its section decides; where the spec no longer has that, the baseline's own mode does.
+        let (section, mode) = sections
             .iter()
             .find(|(_, _, r)| !r.labels.is_empty())
-            .map_or("podSecurity", |s| s.0);
+            .map_or(("podSecurity", holder.spec.mode), |(section, mode, _)| {
+                (*section, *mode)
+            });
         plan.note(
             section,
-            holder.spec.mode,
+            mode,
             Finding {
                 object: object.clone(),
                 kind: FindingKind::Surplus,
@@ -86,7 +88,7 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
                 claimed_by: holder.name.clone(),
             },
         );
-        if holder.spec.mode == Mode::Enforce {
+        if mode == Mode::Enforce {
             changed_for = Some(section);
         } else if let Some(value) = live.get(key) {
             apply.insert(key.clone(), value.clone());
