@@ -23,7 +23,9 @@ impl GeneratedCrd {
     /// When the CRD cannot be written as YAML, which would be a mistake in the types.
     pub fn text(&self) -> Result<String, serde_saphyr::ser::Error> {
         let yaml = serde_saphyr::to_string(&self.content)?;
-        Ok(format!("# Generated from src/api by `make generate`. Do not edit.\n{yaml}"))
+        Ok(format!(
+            "# Generated from src/api by `make generate`. Do not edit.\n{yaml}"
+        ))
     }
 }
 

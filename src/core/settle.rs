@@ -12,7 +12,7 @@ use super::world::World;
 use super::{gate, plan};
 use crate::api::v1alpha1::{
     BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline,
-    InventoryEntry, Mode, Note,
+    InventoryEntry, LabelEntry, Mode, Note,
 };
 
 /// The most records that a report's ledger holds.
@@ -164,7 +164,15 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
                 digest: recorded.digest.map(|d| d.to_string()).unwrap_or_default(),
             })
             .collect(),
-        namespace_labels: plan.labels.clone(),
+        namespace_labels: plan
+            .labels
+            .iter()
+            .map(|(key, recorded)| LabelEntry {
+                key: key.clone(),
+                value: recorded.value.clone(),
+                baseline: recorded.baseline.clone(),
+            })
+            .collect(),
     };
     Settled {
         report,

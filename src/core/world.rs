@@ -77,7 +77,7 @@ pub struct Prior {
     /// The objects that we wrote.
     pub inventory: BTreeMap<ChildId, Recorded>,
     /// The labels that we wrote on the namespace.
-    pub labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, RecordedLabel>,
     /// How its conditions stand: type, status, reason and since when.
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.
@@ -117,6 +117,15 @@ pub struct Recorded {
     pub baseline: String,
     /// The digest of what we wrote.
     pub digest: Option<Digest>,
+}
+
+/// A label that we wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedLabel {
+    /// Its value.
+    pub value: String,
+    /// The UID of the baseline that asked for it.
+    pub baseline: String,
 }
 
 /// What is true of the cluster, for all namespaces.

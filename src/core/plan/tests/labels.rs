@@ -244,3 +244,16 @@ fn the_labels_of_an_audited_section_are_kept_in_the_apply_of_another() {
 fn labels_keep(world: &World, sections: &[Section], plan: &mut Plan) {
     crate::core::plan::labels::keep(world, sections, plan);
 }
+
+#[test]
+fn labels_of_a_baseline_that_is_gone_stay_whatever_the_next_one_asks_for() {
+    let mut world = converged(spec());
+    let next = json!({"namespaceSelector": {}, "mode": "Enforce", "podSecurity": {"audit": {"level": "baseline"}}});
+    world.baselines = vec![with_spec("next", 2, next)];
+    let plan = plan(REGISTRY, &world);
+    carry_out(&mut world, &plan);
+    assert_eq!(world.namespace.labels[LEVEL], "baseline");
+    assert_eq!(world.namespace.labels[WARN], "restricted");
+    assert_eq!(world.prior.labels[LEVEL].baseline, "uid-b");
+    assert_eq!(world.namespace.labels.len(), 6);
+}
