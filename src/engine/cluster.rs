@@ -12,7 +12,7 @@ use super::Context;
 use super::baselines;
 use super::facts::{self, meta};
 use super::queue::{Key, Lane};
-use super::watch::{Sink, Watched};
+use super::watch::{Progress, Sink, Watched};
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
 use crate::controls;
@@ -22,10 +22,18 @@ use crate::core::world::ClusterFacts;
 /// The ClusterRole whose rules the operator may hand out.
 pub const GRANTABLE: &str = "security-baseline:grantable";
 
-/// A watch and what it feeds.
-pub type Source = (Watched, Arc<dyn Sink>);
+/// A watch, what it feeds, and how far it is.
+pub struct Source {
+    /// What is watched.
+    pub watched: Watched,
+    /// What it feeds.
+    pub sink: Arc<dyn Sink>,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+}
 
-/// What has to be known before anything else: baselines, and what is true of the cluster.
+/// What is to be known before anything else: baselines, and what is true of the cluster. Only baselines are needed:
+/// where something else cannot be read, the controls hold what depends on it, and say so.
 pub fn first_sources(context: &Context) -> Vec<Source> {
     let dns = &context.config.cluster_dns;
     vec![
@@ -38,8 +46,8 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
             watcher::Config::default(),
             Baselines,
         ),
-        within(
-            &dns.namespace,
+        optional_within(
+            Some(&dns.namespace),
             source(
                 "dns",
                 "",
@@ -50,8 +58,8 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
                 Dns::default(),
             ),
         ),
-        within(
-            "default",
+        optional_within(
+            Some("default"),
             source(
                 "api-server",
                 "discovery.k8s.io",
@@ -62,14 +70,17 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
                 ApiServer::default(),
             ),
         ),
-        source(
-            "grantable",
-            "rbac.authorization.k8s.io",
-            "v1",
-            "ClusterRole",
-            "clusterroles",
-            watcher::Config::default().fields(&format!("metadata.name={GRANTABLE}")),
-            Grantable,
+        optional_within(
+            None,
+            source(
+                "grantable",
+                "rbac.authorization.k8s.io",
+                "v1",
+                "ClusterRole",
+                "clusterroles",
+                watcher::Config::default().fields(&format!("metadata.name={GRANTABLE}")),
+                Grantable,
+            ),
         ),
     ]
 }
@@ -107,21 +118,23 @@ fn source(
     config: watcher::Config,
     sink: impl Sink,
 ) -> Source {
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-    (
-        Watched {
-            resource,
+    Source {
+        watched: Watched {
+            resource: ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural),
             namespace: None,
             config,
             name,
+            needed: true,
         },
-        Arc::new(sink),
-    )
+        sink: Arc::new(sink),
+        progress: Arc::default(),
+    }
 }
 
-fn within(namespace: &str, (mut watched, sink): Source) -> Source {
-    watched.namespace = Some(namespace.to_owned());
-    (watched, sink)
+fn optional_within(namespace: Option<&str>, mut source: Source) -> Source {
+    source.watched.namespace = namespace.map(ToOwned::to_owned);
+    source.watched.needed = false;
+    source
 }
 
 fn enqueue(context: &Context, namespace: &str, lane: Lane) {

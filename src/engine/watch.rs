@@ -48,6 +48,8 @@ pub struct Watched {
     pub config: watcher::Config,
     /// The watch's name in logs and metrics.
     pub name: &'static str,
+    /// Whether nothing can be judged before it has listed. Without one that is not needed, what depends on it is held.
+    pub needed: bool,
 }
 
 /// Whether a watch has listed once, and whether it is connected now.
@@ -83,7 +85,7 @@ impl Progress {
     }
 }
 
-/// Watches for ever.
+/// Watches for ever; to return is an error.
 pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>, progress: Arc<Progress>) {
     let api: Api<DynamicObject> = match &watched.namespace {
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &watched.resource),
@@ -123,7 +125,8 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                     }
                 }
             }
-            Ok(None) => unreachable_end(watched.name),
+            // kube's watch stream never ends. If it did, the operator would go on half blind: it ends instead.
+            Ok(None) => return,
             Err(error) => {
                 failures = if Instant::now() < in_a_row {
                     failures.saturating_add(1)
@@ -148,15 +151,6 @@ fn pause(failures: u32, jitter: f64) -> Duration {
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
         .min(LONGEST_PAUSE);
     full.mul_f64(1.0 - jitter / 2.0)
-}
-
-/// kube's watch stream never ends; if it ever did, the supervisor restarts the process rather than going on half blind.
-fn unreachable_end(name: &str) -> ! {
-    tracing::error!(
-        watch = name,
-        "the watch ended, which it never should; the operator restarts"
-    );
-    std::process::exit(70)
 }
 
 fn place(object: &DynamicObject) -> (String, String) {
