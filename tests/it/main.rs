@@ -7,8 +7,12 @@
     reason = "a test fails by panicking, and its name says what it is about"
 )]
 
+mod drift;
 mod enforcement;
+mod normalisation;
+mod oracles;
 mod rig;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod tamper;
