@@ -11,7 +11,9 @@ mod drift;
 mod enforcement;
 mod normalisation;
 mod oracles;
+mod quiet;
 mod rig;
+mod scale;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
