@@ -9,6 +9,7 @@
 
 mod drift;
 mod enforcement;
+mod faults;
 mod normalisation;
 mod oracles;
 mod quiet;
