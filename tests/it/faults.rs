@@ -229,7 +229,7 @@ async fn what_drifts_while_the_operator_is_down_is_undone_and_recorded_when_it_i
         of("NetworkPolicy/security-baseline-default-deny-ingress")["claimedBy"],
         "kubectl-edit"
     );
-    assert_eq!(of("ResourceQuota/security-baseline-compute")["found"], "\"5k\"");
+    assert_eq!(of("ResourceQuota/security-baseline-compute")["found"], "\"5000\"");
     assert_eq!(of("Role/security-baseline-developer")["control"], "access");
     let label = of(&format!("Namespace/{namespace}"));
     assert_eq!(label["path"], "metadata.labels[pod-security.kubernetes.io/warn]");
