@@ -136,3 +136,49 @@ async fn a_stripped_label_among_other_changes_of_the_namespace_is_put_back_and_c
     quiet(plane, &set, &namespaces, super::MOMENT).await;
     safe(plane, mark);
 }
+
+#[tokio::test]
+async fn what_must_be_recreated_but_is_kept_by_a_foreign_finalizer_is_waited_for_without_a_storm() {
+    let (plane, _) = shared().await;
+    let (set, namespaces) = held("finalizer").await;
+    let mark = plane.audit().mark().unwrap();
+    let (kind, name) = ("RoleBinding", "security-baseline-developers");
+    let hold = json!({"metadata": {"finalizers": ["example.com/hold"]}});
+    intruder(&set)
+        .change(kind, Some(&namespaces[0]), name, &hold)
+        .await
+        .unwrap();
+    let mut spec = everything();
+    spec["access"]["bindings"][0]["role"] = Value::Null;
+    spec["access"]["bindings"][0].as_object_mut().unwrap().remove("role");
+    spec["access"]["bindings"][0]["clusterRole"] = json!("view");
+    set.baseline(spec.clone()).await;
+    let report = set
+        .report_until(&namespaces[0], "access is blocked", |r| {
+            let controls = r["status"]["controls"].as_array().unwrap();
+            controls
+                .iter()
+                .any(|c| c["name"] == "access" && c["state"] == "Blocked")
+        })
+        .await;
+    let told = report["status"].to_string();
+    assert!(
+        told.contains("BeingDeleted") && told.contains("example.com/hold"),
+        "{told}"
+    );
+    // It waits for an event, and asks for nothing until then.
+    settled(plane, &set).await;
+    let tries = requests(plane, &set, mark)
+        .into_iter()
+        .filter(|r| r.resource == "rolebindings")
+        .count();
+    assert!(tries <= 10, "{tries} requests");
+    let none = json!({"metadata": {"finalizers": null}});
+    intruder(&set)
+        .change(kind, Some(&namespaces[0]), name, &none)
+        .await
+        .unwrap();
+    converged(&set, &spec, &namespaces).await;
+    quiet(plane, &set, &namespaces, super::MOMENT).await;
+    safe(plane, mark);
+}
