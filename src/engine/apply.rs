@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::errors::{Failed, judge};
+use super::index::Last;
 use super::work::in_time;
 use crate::core::object::{Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
 use crate::core::plan::{Action, Step};
@@ -115,10 +116,7 @@ async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, ve
     }
     in_time(api.create(&params(true), &object(trial)?)).await?;
     remove(&api, &child.id.name, uid, version).await?;
-    context
-        .index
-        .lock()
-        .child_gone(child.id.kind, namespace, &child.id.name, Some(uid));
+    gone(context, namespace, &child.id, uid);
     create(context, world, child).await
 }
 
@@ -129,7 +127,7 @@ async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, versi
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         other => other?,
     }
-    context.index.lock().child_gone(id.kind, namespace, &id.name, Some(uid));
+    gone(context, namespace, id, uid);
     Ok(())
 }
 
@@ -167,10 +165,19 @@ async fn label(
     Ok(())
 }
 
+/// Takes up that we deleted an object.
+fn gone(context: &Context, namespace: &str, id: &ChildId, uid: &str) {
+    let last = Last {
+        uid: Some(uid),
+        version: None,
+    };
+    context.index.lock().child_gone(id.kind, namespace, &id.name, last);
+}
+
 /// Takes up what the API server answered to a write of ours: its echo is then nothing new.
 fn take_up(context: &Context, kind: &'static ChildKind, written: DynamicObject) {
     if let Ok(written) = serde_json::to_value(written) {
-        context.index.lock().child_seen(kind, written, true);
+        context.index.lock().child_seen(kind, written);
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Context;
 use super::baselines;
 use super::facts::{self, meta};
+use super::index::Last;
 use super::queue::{Key, Lane};
 use super::watch::{Progress, Sink, Watched};
 use crate::api::GROUP;
@@ -167,9 +168,13 @@ impl Sink for Namespaces {
         }
     }
 
-    fn deleted(&self, context: &Context, _: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {
         let counted = context.index.lock().namespace_gone(name);
         tell(context, counted);
+    }
+
+    fn listed_anew(&self, context: &Context) {
+        context.index.lock().namespaces_listed_anew();
     }
 
     fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
@@ -188,15 +193,19 @@ struct Children(&'static ChildKind);
 impl Sink for Children {
     fn applied(&self, context: &Context, object: Value) {
         let namespace = meta(&object, "namespace").to_owned();
-        if context.index.lock().child_seen(self.0, object, false) {
+        if context.index.lock().child_seen(self.0, object) {
             enqueue(context, &namespace, Lane::Repair);
         }
     }
 
-    fn deleted(&self, context: &Context, namespace: &str, name: &str, uid: Option<&str>) {
-        if context.index.lock().child_gone(self.0, namespace, name, uid) {
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>) {
+        if context.index.lock().child_gone(self.0, namespace, name, last) {
             enqueue(context, namespace, Lane::Repair);
         }
+    }
+
+    fn listed_anew(&self, context: &Context) {
+        context.index.lock().children_listed_anew(self.0);
     }
 
     fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
@@ -220,7 +229,7 @@ impl Sink for Reports {
         }
     }
 
-    fn deleted(&self, context: &Context, namespace: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, _: Last<'_>) {
         if name == BaselineReport::NAME && context.index.lock().report_gone(namespace) {
             enqueue(context, namespace, Lane::Report);
         }
@@ -253,7 +262,7 @@ impl Sink for Baselines {
         context.queue.push(Key::Baseline(name), Lane::Status);
     }
 
-    fn deleted(&self, context: &Context, _: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {
         let mut index = context.index.lock();
         let look = index.baseline_gone(name);
         // Who else selects these namespaces holds them from now on, and counts them anew.
@@ -309,7 +318,7 @@ impl Sink for Dns {
         learn(context, |cluster| cluster.dns = Some(first));
     }
 
-    fn deleted(&self, _: &Context, _: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, _: &Context, _: &str, name: &str, _: Last<'_>) {
         // What was found last stays true for what is enforced: without its DNS Service a cluster has no DNS to cut off,
         // and most often the Service is only being replaced.
         self.0.lock().remove(name);
@@ -336,7 +345,7 @@ impl Sink for ApiServer {
         }
     }
 
-    fn deleted(&self, _: &Context, _: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, _: &Context, _: &str, name: &str, _: Last<'_>) {
         self.0.lock().remove(name);
     }
 
@@ -356,7 +365,7 @@ impl Sink for Grantable {
         learn(context, |cluster| cluster.grantable = facts::grantable(&object));
     }
 
-    fn deleted(&self, context: &Context, _: &str, _: &str, _: Option<&str>) {
+    fn deleted(&self, context: &Context, _: &str, _: &str, _: Last<'_>) {
         learn(context, |cluster| cluster.grantable = Vec::new());
     }
 

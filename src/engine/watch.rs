@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Context;
+use super::index::Last;
 
 /// How long a watch has to live before a break counts as the first one again.
 const LIVED: Duration = Duration::from_secs(30);
@@ -32,8 +33,10 @@ const PAGE: u32 = 250;
 pub trait Sink: Send + Sync + 'static {
     /// An object is there, or changed.
     fn applied(&self, context: &Context, object: Value);
-    /// An object is gone. Its UID is known unless it vanished while nobody watched.
-    fn deleted(&self, context: &Context, namespace: &str, name: &str, uid: Option<&str>);
+    /// An object is gone.
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>);
+    /// All objects are listed anew.
+    fn listed_anew(&self, _: &Context) {}
     /// What is known to be there, as namespace and name: after a list, what it did not show is gone.
     fn known(&self, context: &Context) -> BTreeSet<(String, String)>;
 }
@@ -105,14 +108,17 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                     tracing::info!(watch = watched.name, "the watch works again");
                 }
                 match event {
-                    Event::Init => shown.clear(),
+                    Event::Init => {
+                        shown.clear();
+                        sink.listed_anew(&context);
+                    }
                     Event::InitApply(object) => {
                         shown.insert(place(&object));
                         sink.applied(&context, into_value(object));
                     }
                     Event::InitDone => {
                         for (namespace, name) in sink.known(&context).difference(&shown) {
-                            sink.deleted(&context, namespace, name, None);
+                            sink.deleted(&context, namespace, name, Last::default());
                         }
                         shown = BTreeSet::new();
                         progress.listed.store(true, Ordering::Release);
@@ -121,7 +127,11 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                     Event::Apply(object) => sink.applied(&context, into_value(object)),
                     Event::Delete(object) => {
                         let (namespace, name) = place(&object);
-                        sink.deleted(&context, &namespace, &name, object.metadata.uid.as_deref());
+                        let last = Last {
+                            uid: object.metadata.uid.as_deref(),
+                            version: object.metadata.resource_version.as_deref(),
+                        };
+                        sink.deleted(&context, &namespace, &name, last);
                     }
                 }
             }

@@ -9,8 +9,15 @@
     reason = "a test fails by panicking, and its name says what it is about"
 )]
 
+mod drift;
 mod enforcement;
+mod faults;
+mod normalisation;
+mod oracles;
+mod quiet;
 mod rig;
+mod scale;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod tamper;

@@ -56,6 +56,7 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "Namespace" => ("", "v1", "namespaces"),
         "Service" => ("", "v1", "services"),
         "Pod" => ("", "v1", "pods"),
+        "ConfigMap" => ("", "v1", "configmaps"),
         "Event" => ("events.k8s.io", "v1", "events"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         other => panic!("the tests know no kind {other}"),
@@ -160,6 +161,29 @@ impl Set {
         serde_json::to_value(found).unwrap()
     }
 
+    /// Waits until the counts of namespaces in the status of the set's baseline, of its present generation, satisfy a
+    /// predicate, and answers the baseline.
+    pub async fn until_counted(&self, what: &str, patience: Duration, predicate: impl Fn(&Value) -> bool) -> Value {
+        let baselines = api(&self.admin, "SecurityBaseline", None);
+        let found = watch_until(&baselines, &self.name, what, patience, |object| {
+            let object = serde_json::to_value(object).unwrap();
+            object["status"]["observedGeneration"] == object["metadata"]["generation"]
+                && predicate(&object["status"]["namespaces"])
+        })
+        .await
+        .unwrap();
+        serde_json::to_value(found).unwrap()
+    }
+
+    /// Makes this many namespaces that the set's baseline selects; their names.
+    pub async fn namespaces(&self, plane: &ControlPlane, count: usize) -> Vec<String> {
+        let mut names = Vec::new();
+        for i in 0..count {
+            names.push(self.namespace(plane, &format!("n{i}")).await);
+        }
+        names
+    }
+
     /// Waits until an object of a namespace satisfies a predicate, and answers it.
     pub async fn object_until(
         &self,
@@ -212,4 +236,15 @@ pub async fn grant(plane: &ControlPlane) {
         .install(&file("config/samples/grantable_developer.yaml"))
         .await
         .unwrap();
+}
+
+/// The sum of a metric's samples; `name` may go on with the labels of one sample, as `/metrics` writes them.
+pub async fn metric(operator: &crate::support::Operator, name: &str) -> u64 {
+    let text = operator.metrics().await.unwrap();
+    let values = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter(|(sample, _)| *sample == name || sample.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')));
+    values.map(|(_, value)| value.parse::<u64>().unwrap()).sum()
 }
