@@ -5,12 +5,12 @@ mod ledger;
 
 use serde_json::{Value, json};
 
-use crate::oracles::{converged, requests, safe, settled};
-use crate::stage::{Set, api, everything, grant, shared};
+use crate::oracles::{converged, holding, requests, safe, settled};
+use crate::stage::{Set, api, everything, shared};
 use crate::support::{ControlPlane, Stage};
 use crate::tamper::{Intruder, OUR_MANAGER, Way, create, live, until_repaired, version};
 
-/// A namespace that a baseline of everything holds.
+/// A namespace that a baseline of everything holds, at rest.
 pub struct Held {
     pub plane: &'static ControlPlane,
     pub stage: &'static Stage,
@@ -21,17 +21,18 @@ pub struct Held {
 impl Held {
     pub async fn new(prefix: &str) -> Self {
         let (plane, stage) = shared().await;
-        grant(plane).await;
-        let set = Set::new(plane, prefix).await;
-        let namespace = set.namespace(plane, "a").await;
-        set.baseline(everything()).await;
-        converged(&set, &everything(), std::slice::from_ref(&namespace)).await;
+        let (set, mut namespaces) = holding(plane, prefix, &everything(), 1).await;
         Self {
             plane,
             stage,
             set,
-            namespace,
+            namespace: namespaces.remove(0),
         }
+    }
+
+    /// Waits until the namespace is as the baseline says.
+    async fn converged(&self) {
+        converged(&self.set, &everything(), std::slice::from_ref(&self.namespace)).await;
     }
 
     fn admin(&self, manager: &'static str, way: Way) -> Intruder {
@@ -42,45 +43,24 @@ impl Held {
         }
     }
 
-    /// Where an object of a kind is: a Namespace is nowhere.
-    fn place(&self, kind: &str) -> (Option<&str>, String) {
-        match kind {
-            "Namespace" => (None, self.namespace.clone()),
-            _ => (Some(&self.namespace), String::new()),
+    /// Where an object of a drift is, and its name: a Namespace is nowhere.
+    fn place<'a>(&'a self, drift: &Drift) -> (Option<&'a str>, &'a str) {
+        match drift.kind {
+            "Namespace" => (None, &self.namespace),
+            _ => (Some(&self.namespace), drift.name),
         }
     }
 
-    /// Makes one change, and waits until it is undone. Answers the object as it was changed.
-    async fn undone(&self, intruder: &Intruder, drift: &Drift) -> Value {
-        let (kind, (namespace, own)) = (drift.kind, self.place(drift.kind));
-        let name = if own.is_empty() { drift.name } else { &own };
-        let before = api_get(&self.set, kind, namespace, name).await;
-        let changed = intruder
-            .change(kind, namespace, name, &drift.change(intruder.way))
-            .await
-            .unwrap();
+    /// Makes one change, and waits until it is undone.
+    async fn undone(&self, intruder: &Intruder, drift: &Drift) {
+        let (kind, (namespace, name)) = (drift.kind, self.place(drift));
+        let before = live(&self.set, kind, namespace, name).await;
+        let change = drift.change(intruder.way);
+        let changed = intruder.change(kind, namespace, name, &change).await.unwrap();
         assert_ne!(version(&before), version(&changed), "{} changes nothing", drift.what);
         assert!((drift.weaker)(&changed), "{}: {changed}", drift.what);
-        match namespace {
-            Some(namespace) => drop(until_repaired(&self.set, kind, namespace, name, &before, version(&changed)).await),
-            None => {
-                let same = |object: &Value| {
-                    version(object) > version(&changed) && object["metadata"]["labels"] == before["metadata"]["labels"]
-                };
-                let namespaces = api(&self.set.admin, kind, None);
-                crate::support::watch_until(&namespaces, name, "labelled again", crate::stage::SOON, |object| {
-                    same(&serde_json::to_value(object).unwrap())
-                })
-                .await
-                .unwrap();
-            }
-        }
-        changed
+        until_repaired(&self.set, kind, namespace, name, &before, version(&changed)).await;
     }
-}
-
-async fn api_get(set: &Set, kind: &str, namespace: Option<&str>, name: &str) -> Value {
-    serde_json::to_value(api(&set.admin, kind, namespace).get(name).await.unwrap()).unwrap()
 }
 
 /// A change that weakens a namespace.
@@ -139,7 +119,7 @@ fn drifts() -> Vec<Drift> {
             kind: "Namespace",
             name: "",
             merge: json!({"metadata": {"labels": {ENFORCE: null}}}),
-            // What the operator owns by its own apply is stripped by an apply that leaves it out.
+            // An apply that states the operator's manager also strips all labels of the operator that it leaves out.
             apply: Some(json!({"metadata": {"labels": {ENFORCE: "privileged"}}})),
             weaker: |o| {
                 o["metadata"]["labels"]
@@ -162,7 +142,7 @@ async fn each_weakening_is_undone_whoever_claims_it_and_however_it_is_written() 
         }
     }
     settled(held.plane, &held.set).await;
-    converged(&held.set, &everything(), std::slice::from_ref(&held.namespace)).await;
+    held.converged().await;
     // Seen by watches: nothing is listed, and no object is read to be compared. The ledger is, to be continued, and so
     // is what somebody else wrote meanwhile (the quota controller writes a status after each change of a quota).
     let requests = requests(held.plane, &held.set, mark);
@@ -205,7 +185,7 @@ async fn a_deleted_child_comes_back_and_one_recreated_weaker_is_put_right() {
     let tenant = held.plane.tenant(namespace).await.unwrap();
     let policies = api(&tenant.client, "NetworkPolicy", Some(namespace));
     for weaker in [false, true] {
-        let before = live(set, "NetworkPolicy", namespace, DENY).await;
+        let before = live(set, "NetworkPolicy", Some(namespace), DENY).await;
         policies.delete(DENY, &Default::default()).await.unwrap();
         if weaker {
             let open = json!({"metadata": {"name": DENY}, "spec": {"podSelector": {}, "ingress": [{}]}});
@@ -216,10 +196,10 @@ async fn a_deleted_child_comes_back_and_one_recreated_weaker_is_put_right() {
                 Err(error) => panic!("{error}"),
             }
         }
-        let after = until_repaired(set, "NetworkPolicy", namespace, DENY, &before, version(&before)).await;
+        let after = until_repaired(set, "NetworkPolicy", Some(namespace), DENY, &before, version(&before)).await;
         assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"]);
         settled(held.plane, set).await;
-        converged(set, &everything(), std::slice::from_ref(&held.namespace)).await;
+        held.converged().await;
     }
     // And every other child, all at once, by an admin.
     for kind in crate::oracles::CHILDREN {
@@ -236,7 +216,7 @@ async fn a_deleted_child_comes_back_and_one_recreated_weaker_is_put_right() {
         r["status"]["drift"]["repaired"].as_i64() >= Some(8) && recreated(&r["status"]["inventory"])
     })
     .await;
-    converged(set, &everything(), std::slice::from_ref(&held.namespace)).await;
+    held.converged().await;
 }
 
 #[tokio::test]
@@ -264,13 +244,13 @@ async fn an_owner_and_a_changed_label_of_ours_on_a_child_are_undone() {
     assert_eq!(children.len(), 7);
     for (_, kind, name) in children.keys() {
         for change in &changes {
-            let before = live(set, kind, namespace, name).await;
+            let before = live(set, kind, Some(namespace), name).await;
             let changed = held
                 .admin("kubectl-edit", Way::Update)
                 .change(kind, Some(namespace), name, change)
                 .await
                 .unwrap();
-            until_repaired(set, kind, namespace, name, &before, version(&changed)).await;
+            until_repaired(set, kind, Some(namespace), name, &before, version(&changed)).await;
         }
     }
 }

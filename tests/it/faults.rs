@@ -9,7 +9,7 @@ use anyhow::ensure;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use crate::oracles::{CHILDREN, PATIENCE, about, converged, quiet, safe};
+use crate::oracles::{CHILDREN, PATIENCE, about, converged, holding, quiet, safe};
 use crate::stage::{Set, api, everything, grant, own};
 use crate::support::audit::Mark;
 use crate::support::{Component, ControlPlane, Stage, eventually, http_get};
@@ -166,11 +166,7 @@ async fn an_idle_operator_is_ready_again_after_an_outage_in_which_nothing_change
 async fn what_drifts_while_the_operator_is_down_is_undone_and_recorded_when_it_is_back() {
     let (plane, mut stage) = own().await;
     let mark = plane.audit().mark().unwrap();
-    grant(&plane).await;
-    let set = Set::new(&plane, "absent").await;
-    let namespaces = set.namespaces(&plane, 2).await;
-    set.baseline(everything()).await;
-    converged(&set, &everything(), &namespaces).await;
+    let (set, namespaces) = holding(&plane, "absent", &everything(), 2).await;
     stage.operator.kill().unwrap();
 
     let namespace = namespaces[0].as_str();

@@ -96,15 +96,16 @@ async fn allow(plane: &ControlPlane) {
 }
 
 /// A namespace that a baseline of these sections holds.
-async fn held(prefix: &str, sections: Value) -> (&'static ControlPlane, Set, Value, String) {
+async fn held(prefix: &str, mut spec: Value) -> (&'static ControlPlane, Set, Value, String) {
     let (plane, _) = shared().await;
     allow(plane).await;
+    spec["mode"] = json!("Enforce");
     let set = Set::new(plane, prefix).await;
     let namespace = set.namespace(plane, "a").await;
-    let mut spec = sections;
-    spec["mode"] = json!("Enforce");
     set.baseline(spec.clone()).await;
+    // `render` cannot say all of it offline: where the API server is, say.
     set.until_enforced(1).await;
+    settled(plane, &set).await;
     (plane, set, spec, namespace)
 }
 
@@ -116,7 +117,6 @@ async fn no_spelling_and_no_default_of_the_api_server_is_drift() {
         json!({"networkIsolation": network(), "resourceQuotas": quotas(), "limitRanges": limits(), "access": access()});
     let created = shared().await.0.audit().mark().unwrap();
     let (plane, set, _, namespace) = held("spelling", sections).await;
-    settled(plane, &set).await;
     let begin = plane.audit().mark().unwrap();
     let mut written = requests(plane, &set, created);
     written.retain(|r| r.namespace.is_some() && !matches!(r.resource.as_str(), "baselinereports" | "events"));
@@ -136,7 +136,7 @@ async fn no_spelling_and_no_default_of_the_api_server_is_drift() {
     settled(plane, &set).await;
     let requests = requests(plane, &set, begin);
     assert!(requests.is_empty(), "{requests:?}");
-    let report = live(&set, "BaselineReport", &namespace, "baseline").await;
+    let report = live(&set, "BaselineReport", Some(&namespace), "baseline").await;
     assert_eq!(report["status"]["drift"]["total"], 0, "{report}");
     assert_eq!(
         metric(&stage.operator, "security_baseline_false_alarms_total").await,
@@ -153,10 +153,10 @@ async fn tamper_with_all(kind: &str, prefix: &str, sections: Value) -> usize {
     let api = api(&set.admin, kind, Some(&namespace));
     let mut effective = 0;
     for (_, _, name) in all.keys().filter(|(_, k, _)| k == kind) {
-        let original = live(&set, kind, &namespace, name).await;
+        let original = live(&set, kind, Some(&namespace), name).await;
         for (what, changed) in walk::changes(&owned(&original)) {
             // As it is now, since the quota controller writes a status beside us.
-            let mut object = live(&set, kind, &namespace, name).await;
+            let mut object = live(&set, kind, Some(&namespace), name).await;
             let before = version(&object);
             assert_eq!(owned(&object), owned(&original), "before {what} of {name}");
             object
@@ -179,13 +179,13 @@ async fn tamper_with_all(kind: &str, prefix: &str, sections: Value) -> usize {
                 continue;
             }
             effective += 1;
-            until_repaired(&set, kind, &namespace, name, &original, version(&written)).await;
+            until_repaired(&set, kind, Some(&namespace), name, &original, version(&written)).await;
         }
     }
     settled(plane, &set).await;
     set.until_enforced(1).await;
     safe(plane, mark);
-    let report = live(&set, "BaselineReport", &namespace, "baseline").await;
+    let report = live(&set, "BaselineReport", Some(&namespace), "baseline").await;
     let total = report["status"]["drift"]["total"].as_u64().unwrap();
     assert_eq!(total, u64::try_from(effective).unwrap(), "each is counted once");
     println!("{kind}: {effective} effective changes");
@@ -233,12 +233,12 @@ async fn what_can_only_be_changed_by_recreating_is_changed_by_recreating() {
     ];
     let [quota, binding] = names;
     // Asked for by the baseline, …
-    let before = live(&set, quota.0, &namespace, quota.1).await;
+    let before = live(&set, quota.0, Some(&namespace), quota.1).await;
     spec["resourceQuotas"]["items"][4]["scopes"] = json!(["NotBestEffort"]);
     spec["access"]["bindings"][0]["role"] = json!("reader");
     set.baseline(spec.clone()).await;
     converged(&set, &spec, std::slice::from_ref(&namespace)).await;
-    let after = live(&set, quota.0, &namespace, quota.1).await;
+    let after = live(&set, quota.0, Some(&namespace), quota.1).await;
     assert_ne!(before["metadata"]["uid"], after["metadata"]["uid"]);
     // … and put back after somebody else recreated it otherwise.
     for ((kind, name), change) in [
@@ -248,7 +248,7 @@ async fn what_can_only_be_changed_by_recreating_is_changed_by_recreating() {
             json!({"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}}),
         ),
     ] {
-        let original = live(&set, kind, &namespace, name).await;
+        let original = live(&set, kind, Some(&namespace), name).await;
         let mut object = json!({"metadata": {"name": name}});
         object
             .as_object_mut()
@@ -261,7 +261,7 @@ async fn what_can_only_be_changed_by_recreating_is_changed_by_recreating() {
         let api = api(&set.admin, kind, Some(&namespace));
         api.delete(name, &Default::default()).await.unwrap();
         let _ = crate::tamper::create(&set.admin, kind, &namespace, &object).await;
-        until_repaired(&set, kind, &namespace, name, &original, version(&original)).await;
+        until_repaired(&set, kind, Some(&namespace), name, &original, version(&original)).await;
         converged(&set, &spec, std::slice::from_ref(&namespace)).await;
     }
     safe(plane, mark);

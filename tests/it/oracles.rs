@@ -15,7 +15,7 @@ use kube::Client;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::stage::{BINARY, Set, api};
+use crate::stage::{BINARY, Set, api, grant};
 use crate::support::audit::{Mark, Request};
 use crate::support::{ControlPlane, eventually};
 
@@ -60,6 +60,17 @@ pub async fn converged(set: &Set, spec: &Value, namespaces: &[String]) {
     })
     .await
     .unwrap();
+}
+
+/// A set of this many namespaces that a baseline holds, at rest.
+pub async fn holding(plane: &ControlPlane, prefix: &str, spec: &Value, count: usize) -> (Set, Vec<String>) {
+    grant(plane).await;
+    let set = Set::new(plane, prefix).await;
+    let namespaces = set.namespaces(plane, count).await;
+    set.baseline(spec.clone()).await;
+    converged(&set, spec, &namespaces).await;
+    settled(plane, &set).await;
+    (set, namespaces)
 }
 
 /// What a baseline asks for in a namespace.
@@ -216,11 +227,16 @@ pub fn requests(plane: &ControlPlane, set: &Set, mark: Mark) -> Vec<Request> {
 
 /// Waits until the operator has nothing to say about a set any more, for as long as it may hold back a status.
 pub async fn settled(plane: &ControlPlane, set: &Set) {
+    settled_but_for(plane, set, |_| false).await;
+}
+
+/// The same, but for some requests that go on.
+pub async fn settled_but_for(plane: &ControlPlane, set: &Set, goes_on: impl Fn(&Request) -> bool) {
     eventually("no more requests", PATIENCE, async || {
         let mark = plane.audit().mark()?;
         tokio::time::sleep(DEBOUNCE).await;
         let more = requests(plane, set, mark);
-        ensure!(more.is_empty(), "{more:?}");
+        ensure!(more.iter().all(&goes_on), "{more:?}");
         Ok(())
     })
     .await

@@ -4,19 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::oracles::{PATIENCE, converged, quiet, requests, safe, settled, versions};
-use crate::stage::{Set, everything, grant, own};
+use crate::oracles::{PATIENCE, converged, holding, quiet, requests, safe, settled, versions};
+use crate::stage::{everything, own};
 
 #[tokio::test]
 async fn twenty_namespaces_at_rest_cost_no_request_in_a_minute_and_no_write_after_a_restart() {
     let (plane, mut stage) = own().await;
     let begin = plane.audit().mark().unwrap();
-    grant(&plane).await;
-    let set = Set::new(&plane, "quiet").await;
-    let namespaces = set.namespaces(&plane, 20).await;
-    set.baseline(everything()).await;
-    converged(&set, &everything(), &namespaces).await;
-    quiet(&plane, &set, &namespaces, Duration::from_secs(1)).await;
+    let (set, namespaces) = holding(&plane, "quiet", &everything(), 20).await;
 
     // The window that is measured. This control plane has no other user: every request counts.
     let mark = plane.audit().mark().unwrap();

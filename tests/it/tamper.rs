@@ -5,7 +5,8 @@ use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::oracles::owned;
-use crate::stage::{Set, api};
+use crate::stage::{SOON, Set, api};
+use crate::support::watch_until;
 
 /// The field manager that the operator states. Nothing keeps another client from stating it too.
 pub const OUR_MANAGER: &str = "security-baseline-operator";
@@ -71,9 +72,9 @@ pub async fn create(client: &Client, kind: &str, namespace: &str, object: &Value
     Ok(serde_json::to_value(created).unwrap())
 }
 
-/// A child as it is now.
-pub async fn live(set: &Set, kind: &str, namespace: &str, name: &str) -> Value {
-    let object = api(&set.admin, kind, Some(namespace)).get(name).await.unwrap();
+/// An object as it is now.
+pub async fn live(set: &Set, kind: &str, namespace: Option<&str>, name: &str) -> Value {
+    let object = api(&set.admin, kind, namespace).get(name).await.unwrap();
     serde_json::to_value(object).unwrap()
 }
 
@@ -82,14 +83,27 @@ pub fn version(object: &Value) -> u64 {
     object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
 }
 
-/// Waits until a child that was changed (or deleted) is again what it was, by a later write than `changed`.
-pub async fn until_repaired(set: &Set, kind: &str, namespace: &str, name: &str, before: &Value, changed: u64) -> Value {
-    set.object_until(kind, namespace, name, "as it was", |object| {
+/// Waits until an object that was changed (or deleted) is again what it was, by a later write than `changed`.
+pub async fn until_repaired(
+    set: &Set,
+    kind: &str,
+    namespace: Option<&str>,
+    name: &str,
+    before: &Value,
+    changed: u64,
+) -> Value {
+    let same = |object: &Value| {
+        let marks = ["labels", "annotations", "ownerReferences"];
         version(object) > changed
             && owned(object) == owned(before)
-            && ["labels", "annotations", "ownerReferences"]
+            && marks
                 .iter()
                 .all(|field| object["metadata"][*field] == before["metadata"][*field])
+    };
+    let found = watch_until(&api(&set.admin, kind, namespace), name, "as it was", SOON, |object| {
+        same(&serde_json::to_value(object).unwrap())
     })
     .await
+    .unwrap();
+    serde_json::to_value(found).unwrap()
 }

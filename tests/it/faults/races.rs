@@ -3,23 +3,11 @@
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::oracles::{converged, quiet, requests, safe, settled};
-use crate::stage::{Set, api, everything, grant, shared};
+use crate::oracles::{converged, holding, quiet, requests, safe, settled};
+use crate::stage::{Set, api, everything, shared};
 use crate::tamper::{Intruder, Way};
 
 const ROUNDS: usize = 50;
-
-/// A namespace that a baseline of everything holds.
-async fn held(prefix: &str) -> (Set, Vec<String>) {
-    let (plane, _) = shared().await;
-    grant(plane).await;
-    let set = Set::new(plane, prefix).await;
-    let namespaces = set.namespaces(plane, 1).await;
-    set.baseline(everything()).await;
-    converged(&set, &everything(), &namespaces).await;
-    settled(plane, &set).await;
-    (set, namespaces)
-}
 
 fn intruder(set: &Set) -> Intruder {
     Intruder {
@@ -51,7 +39,7 @@ async fn a_client_that_rewrites_an_object_as_fast_as_it_can_does_not_win_and_cos
             json!({"spec": {"hard": {"pods": "5000"}}}),
         ),
     ] {
-        let (set, namespaces) = held("race").await;
+        let (set, namespaces) = holding(plane, "race", &everything(), 1).await;
         let mark = plane.audit().mark().unwrap();
         for i in 0..ROUNDS {
             let mut change = change.clone();
@@ -86,7 +74,7 @@ async fn converged_but_for_annotations(set: &Set, namespaces: &[String]) {
 #[tokio::test]
 async fn a_client_that_deletes_and_recreates_as_fast_as_it_can_does_not_win() {
     let (plane, _) = shared().await;
-    let (set, namespaces) = held("recreate").await;
+    let (set, namespaces) = holding(plane, "recreate", &everything(), 1).await;
     let mark = plane.audit().mark().unwrap();
     let name = "security-baseline-default-deny-ingress";
     let open = json!({"metadata": {"name": name}, "spec": {"podSelector": {}, "ingress": [{}]}});
@@ -107,7 +95,7 @@ async fn a_client_that_deletes_and_recreates_as_fast_as_it_can_does_not_win() {
 #[tokio::test]
 async fn a_stripped_label_among_other_changes_of_the_namespace_is_put_back_and_counted_once() {
     let (plane, _) = shared().await;
-    let (set, namespaces) = held("labels").await;
+    let (set, namespaces) = holding(plane, "labels", &everything(), 1).await;
     let mark = plane.audit().mark().unwrap();
     let mut strips = 0;
     for i in 0..ROUNDS {
@@ -140,7 +128,7 @@ async fn a_stripped_label_among_other_changes_of_the_namespace_is_put_back_and_c
 #[tokio::test]
 async fn what_must_be_recreated_but_is_kept_by_a_foreign_finalizer_is_waited_for_without_a_storm() {
     let (plane, _) = shared().await;
-    let (set, namespaces) = held("finalizer").await;
+    let (set, namespaces) = holding(plane, "finalizer", &everything(), 1).await;
     let mark = plane.audit().mark().unwrap();
     let (kind, name) = ("RoleBinding", "security-baseline-developers");
     let hold = json!({"metadata": {"finalizers": ["example.com/hold"]}});
