@@ -7,7 +7,11 @@
     reason = "a test fails by panicking, and its name says what it is about"
 )]
 
+mod admission;
+mod baselines;
 mod enforcement;
+mod membership;
+mod removal;
 mod rig;
 mod stage;
 #[path = "../support/mod.rs"]
