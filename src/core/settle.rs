@@ -194,7 +194,7 @@ fn baselines(plan: &Plan) -> Vec<HeldBaseline> {
     };
     plan.holder
         .iter()
-        .map(entry("Holds"))
+        .map(entry(HeldBaseline::HOLDS))
         .chain(plan.conflicting.iter().map(entry("Conflict")))
         .collect()
 }

@@ -78,6 +78,8 @@ pub struct Prior {
     pub inventory: BTreeMap<ChildId, Recorded>,
     /// The labels that we wrote on the namespace.
     pub labels: BTreeMap<String, String>,
+    /// The UID of the baseline that held the namespace then: those labels are its own.
+    pub holder: Option<String>,
     /// How its conditions stand: type, status, reason and since when.
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.

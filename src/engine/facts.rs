@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use crate::api::v1alpha1::{BaselineReportStatus, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol};
+use crate::api::v1alpha1::{
+    BaselineReportStatus, HeldBaseline, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol,
+};
 use crate::controls;
 use crate::core::conditions;
 use crate::core::drift::claimed_by;
@@ -68,6 +70,11 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
     Prior {
         inventory,
         labels: report.namespace_labels.clone(),
+        holder: report
+            .baselines
+            .iter()
+            .find(|b| b.state == HeldBaseline::HOLDS)
+            .map(|b| b.uid.clone()),
         conditions: conditions::prior(&report.conditions),
         drift: PriorDrift {
             total: report.drift.total,

@@ -63,7 +63,9 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
     };
     for key in world.prior.labels.keys().filter(|key| !asked(key)) {
         let Some(holder) = plan.holder.clone() else { break };
-        if !live.contains_key(key) || !world.namespace.our_labels.contains(key) {
+        // Gone, another client's by now, or written for a baseline that holds no more, and what that one wrote stays.
+        let theirs = world.prior.holder.as_ref() != Some(&holder.uid);
+        if theirs || !live.contains_key(key) || !world.namespace.our_labels.contains(key) {
             plan.labels.remove(key);
             continue;
         }
@@ -93,6 +95,12 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
         }
     }
     if let Some(section) = changed_for {
+        // What an earlier baseline left behind is ours to the API server: leaving it out of the apply would remove it.
+        for key in world.namespace.our_labels.iter().filter(|key| !asked(key)) {
+            if let (false, Some(value)) = (plan.labels.contains_key(key), live.get(key)) {
+                apply.insert(key.clone(), value.clone());
+            }
+        }
         plan.actions.push(Action {
             section,
             object,
