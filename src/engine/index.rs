@@ -190,12 +190,15 @@ impl Index {
         if known.is_some_and(same) {
             return false;
         }
+        let mut dropped = 0;
         if known.is_some_and(|known| known.uid != facts.uid) {
             // Another namespace of the same name: nothing that was known of the old one counts.
+            dropped = entry.children.values().filter(|c| c.evidence.is_some()).count();
             *entry = NamespaceEntry::default();
         }
         let had_report = entry.report.is_some();
         entry.facts = Some(facts);
+        self.evidence -= dropped;
         let Some(entry) = self.namespaces.get(name.as_str()) else {
             return false;
         };
@@ -215,12 +218,12 @@ impl Index {
         counted
     }
 
-    /// The baselines that select a namespace.
+    /// The baselines that count a namespace: those that select it, unless it is being deleted.
     pub fn counting(&self, name: &str) -> Vec<Arc<str>> {
         let Some(facts) = self.namespaces.get(name).and_then(|e| e.facts.as_ref()) else {
             return Vec::new();
         };
-        if self.config.excludes(name) {
+        if self.config.excludes(name) || facts.terminating {
             return Vec::new();
         }
         self.accepted()
