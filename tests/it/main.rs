@@ -11,6 +11,7 @@ mod admission;
 mod baselines;
 mod enforcement;
 mod membership;
+mod pod_security;
 mod removal;
 mod rig;
 mod stage;

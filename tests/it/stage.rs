@@ -57,6 +57,7 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "Namespace" => ("", "v1", "namespaces"),
         "Service" => ("", "v1", "services"),
         "Pod" => ("", "v1", "pods"),
+        "ServiceAccount" => ("", "v1", "serviceaccounts"),
         "Event" => ("events.k8s.io", "v1", "events"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         other => panic!("the tests know no kind {other}"),
