@@ -7,10 +7,12 @@
     reason = "a test fails by panicking, and its name says what it is about"
 )]
 
+mod access;
 mod admission;
 mod baselines;
 mod enforcement;
 mod membership;
+mod network;
 mod pod_security;
 mod removal;
 mod rig;

@@ -56,6 +56,7 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
         "Namespace" => ("", "v1", "namespaces"),
         "Service" => ("", "v1", "services"),
+        "EndpointSlice" => ("discovery.k8s.io", "v1", "endpointslices"),
         "Pod" => ("", "v1", "pods"),
         "ServiceAccount" => ("", "v1", "serviceaccounts"),
         "Event" => ("events.k8s.io", "v1", "events"),
