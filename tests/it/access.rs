@@ -228,6 +228,7 @@ async fn a_cluster_role_that_may_not_be_bound_or_is_not_there_is_told_with_what_
         .await;
     let note = &control(&report, "access")["blocked"][0];
     assert_eq!(note["object"], "RoleBinding/security-baseline-viewers", "{report}");
+    assert_eq!(note["reason"], "RoleNotFound", "{report}");
     set.until("Stalled", "True").await;
     // Made, with no more than may be granted, it is bound without anybody's help.
     let empty = json!({"metadata": {"name": missing}, "rules": []});

@@ -1,6 +1,6 @@
 //! What the API server takes and refuses, and what people see with kubectl.
 
-mod refusals;
+pub mod refusals;
 
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};

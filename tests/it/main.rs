@@ -16,6 +16,8 @@ mod network;
 mod pod_security;
 mod removal;
 mod rig;
+mod slipped_through;
 mod stage;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;

@@ -223,9 +223,16 @@ pub async fn get(client: &Client, kind: &str, namespace: Option<&str>, name: &st
     Some(serde_json::to_value(found).unwrap())
 }
 
-/// Creates an object of which `metadata` and the rest are given, as whoever this client is.
+/// Creates an object of which all but its kind is given, as whoever this client is.
 pub async fn create(client: &Client, kind: &str, namespace: Option<&str>, object: Value) -> kube::Result<Value> {
     let api = api(client, kind, namespace);
+    let mut object = object;
+    object["kind"] = json!(kind);
+    let path: Vec<&str> = api.resource_url().split('/').collect();
+    object["apiVersion"] = json!(match path[1] {
+        "api" => path[2].to_owned(),
+        _ => format!("{}/{}", path[2], path[3]),
+    });
     let object = serde_json::from_value(object).unwrap();
     let created = api.create(&PostParams::default(), &object).await?;
     Ok(serde_json::to_value(created).unwrap())
