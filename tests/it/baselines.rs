@@ -72,6 +72,36 @@ async fn of_two_baselines_the_older_holds_and_hands_over_when_it_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_baseline_that_is_edited_in_quick_succession_drifts_nowhere() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "quick").await;
+    let mut namespaces = Vec::new();
+    for i in 0..5 {
+        namespaces.push(set.namespace(plane, &format!("n{i}")).await);
+    }
+    for i in 0..30 {
+        let mut spec = pods(5 + i);
+        let level = ["baseline", "restricted"][i as usize % 2];
+        spec["podSecurity"] = json!({"enforce": {"level": level}});
+        if i % 3 == 0 {
+            spec.as_object_mut().unwrap().remove("resourceQuotas");
+        }
+        set.baseline(spec).await;
+    }
+    set.until_enforced(5).await;
+    for namespace in &namespaces {
+        let report = set
+            .report_until(namespace, "is compliant", |r| condition(r, "Ready")["status"] == "True")
+            .await;
+        assert_eq!(
+            report["status"]["drift"],
+            json!({"total": 0, "repaired": 0}),
+            "{namespace}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_suspended_baseline_writes_nothing_keeps_what_is_there_and_repairs_when_it_is_resumed() {
     let (plane, _) = shared().await;
     let set = Set::new(plane, "suspend").await;
