@@ -22,6 +22,12 @@ pub enum Failed {
 /// The text with which the API server refuses to let a grant exceed what the operator has itself.
 const ESCALATION: &str = "attempting to grant RBAC permissions not currently held";
 
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        judge(&error)
+    }
+}
+
 /// Judges a failed request.
 pub fn judge(error: &Error) -> Failed {
     let Error::Api(status) = error else {

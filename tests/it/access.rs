@@ -352,6 +352,52 @@ async fn a_tenant_can_change_neither_whom_a_binding_is_for_nor_what_it_binds() {
     .await;
 }
 
+/// A tenant who is admin of its namespace may put a finalizer on the binding.
+#[tokio::test]
+async fn a_binding_that_somebody_keeps_from_being_deleted_is_told_and_is_not_hammered_at() {
+    let (plane, _) = shared().await;
+    grant(plane).await;
+    let set = Set::new(plane, "kept").await;
+    let (namespace, other) = (set.namespace(plane, "a").await, set.namespace(plane, "b").await);
+    let name = "security-baseline-viewers";
+    set.baseline(bound("view")).await;
+    set.until_enforced(2).await;
+    let tenant = plane.tenant(&namespace).await.unwrap();
+    let held = json!({"metadata": {"finalizers": ["test.example.com/hold"]}});
+    merge(&tenant.client, "RoleBinding", Some(&namespace), name, held)
+        .await
+        .unwrap();
+
+    let mark = plane.audit().mark().unwrap();
+    let mut spec = role(json!([rule("apps", "deployments", &["get"])]));
+    spec["access"]["bindings"] =
+        json!([{"name": "viewers", "role": "worker", "subjects": [{"kind": "Group", "name": "auditors"}]}]);
+    set.baseline(spec.clone()).await;
+    let note = blocked(&set, &namespace, &format!("RoleBinding/{name}")).await;
+    assert_eq!(note["reason"], "HeldByFinalizer");
+    assert!(message(&note).contains("test.example.com/hold"), "{note}");
+    set.object_until("RoleBinding", &other, name, "binds the role", |b| {
+        b["roleRef"]["kind"] == "Role"
+    })
+    .await;
+    set.fence(&other, spec).await;
+    let deletions = plane.audit().writes_since(mark).unwrap();
+    let deletions = deletions
+        .iter()
+        .filter(|w| w.verb == "delete" && w.namespace.as_deref() == Some(&namespace));
+    assert!(deletions.count() <= 4, "it backs off");
+
+    let free = json!({"metadata": {"finalizers": null}});
+    merge(&tenant.client, "RoleBinding", Some(&namespace), name, free)
+        .await
+        .unwrap();
+    set.object_until("RoleBinding", &namespace, name, "binds the role", |b| {
+        b["roleRef"]["kind"] == "Role"
+    })
+    .await;
+    set.until_enforced(2).await;
+}
+
 /// The test needs a namespace of this very name, so there is one such test.
 #[tokio::test]
 async fn a_namespace_called_system_does_not_make_anybody_a_master() {
