@@ -3,6 +3,8 @@
 //! None of them asks the operator's own code what is right. What is asked for is what `render` prints, as the API
 //! server itself spells it; what was done is what the API server's audit log says.
 
+mod safety;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +17,9 @@ use serde_json::{Value, json};
 
 use crate::stage::{BINARY, Set, api};
 use crate::support::audit::{Mark, Request};
-use crate::support::{ControlPlane, OPERATOR_NAMESPACE, eventually};
+use crate::support::{ControlPlane, eventually};
+
+pub use self::safety::safe;
 
 /// How long convergence may take, for as many namespaces as any test has, on a machine that does other things too.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -258,126 +262,4 @@ pub async fn quiet(plane: &ControlPlane, set: &Set, namespaces: &[String], windo
     assert_eq!(versions(set, namespaces).await, before);
     let requests = requests(plane, set, mark);
     assert!(requests.is_empty(), "{requests:?}");
-}
-
-/// O4: whatever the operator wrote since `mark`, whether it was let or not, was its own to write.
-pub fn safe(plane: &ControlPlane, mark: Mark) {
-    let writes = plane.audit().writes_since(mark).unwrap();
-    for write in &writes {
-        if let Err(error) = judge(write) {
-            panic!("{error:#}: {write:?}");
-        }
-    }
-}
-
-fn judge(write: &Request) -> Result<()> {
-    if write.body.is_none() && matches!(write.code, 401 | 403 | 429 | 500..) {
-        // The API server did not even read it.
-        return Ok(());
-    }
-    let body = write.body.as_ref().unwrap_or(&Value::Null);
-    let name = write.name.as_deref().or(body["metadata"]["name"].as_str());
-    let name = name.context("a write without a name")?;
-    for place in [
-        write.namespace.as_deref(),
-        (write.resource == "namespaces").then_some(name),
-    ] {
-        let excluded = ["kube-system", "kube-public", "kube-node-lease", OPERATOR_NAMESPACE];
-        ensure!(
-            !place.is_some_and(|p| excluded.contains(&p)),
-            "a write in an excluded namespace"
-        );
-    }
-    match (
-        write.group.as_str(),
-        write.resource.as_str(),
-        write.subresource.as_deref(),
-    ) {
-        ("events.k8s.io" | "", "events", None) => {
-            ensure!(
-                matches!(write.verb.as_str(), "create" | "patch"),
-                "an event is told, and not taken back"
-            );
-        }
-        ("securitybaseline.dev", "securitybaselines", Some("status")) => {
-            ensure!(
-                matches!(write.verb.as_str(), "update" | "patch"),
-                "a status is only updated"
-            );
-        }
-        ("securitybaseline.dev", "baselinereports", None) => {
-            ensure!(name == "baseline", "another report than the one of the namespace");
-            ensure!(write.verb != "delete", "a report goes with its namespace");
-        }
-        ("", "namespaces", None) => namespace(write, body)?,
-        ("networking.k8s.io", "networkpolicies", None)
-        | ("", "resourcequotas" | "limitranges", None)
-        | ("rbac.authorization.k8s.io", "roles" | "rolebindings", None) => child(write, name, body)?,
-        _ => anyhow::bail!("not the operator's to write"),
-    }
-    Ok(())
-}
-
-/// Of a namespace only Pod Security labels are written, and those by patch.
-fn namespace(write: &Request, body: &Value) -> Result<()> {
-    ensure!(write.verb == "patch", "a namespace is only patched");
-    for (field, value) in body.as_object().context("no object")? {
-        let own = match field.as_str() {
-            "apiVersion" | "kind" => true,
-            "metadata" => value
-                .as_object()
-                .is_some_and(|m| m.keys().all(|k| matches!(k.as_str(), "name" | "uid" | "labels"))),
-            _ => false,
-        };
-        ensure!(own, "{field} of a namespace is not the operator's");
-    }
-    let labels = body["metadata"]["labels"].as_object().into_iter().flatten();
-    for (key, _) in labels {
-        ensure!(key.starts_with(POD_SECURITY), "the label {key} is not the operator's");
-    }
-    ensure!(
-        body["metadata"]["uid"].is_string(),
-        "another namespace of that name could be met"
-    );
-    Ok(())
-}
-
-/// Under a reserved name, never a deny that denies nothing, and a deletion only of what was seen.
-fn child(write: &Request, name: &str, body: &Value) -> Result<()> {
-    ensure!(name.starts_with(PREFIX), "the name {name} is not reserved");
-    match write.verb.as_str() {
-        "create" => {}
-        "update" => {
-            let seen = body["metadata"]["uid"].is_string() && body["metadata"]["resourceVersion"].is_string();
-            ensure!(seen, "a replacement of whatever is there");
-        }
-        "delete" => {
-            let seen = &body["preconditions"];
-            ensure!(
-                seen["uid"].is_string() && seen["resourceVersion"].is_string(),
-                "a deletion of whatever is there"
-            );
-            return Ok(());
-        }
-        verb => anyhow::bail!("{verb} is no way to write a child"),
-    }
-    ensure!(
-        body["metadata"].get("ownerReferences").is_none(),
-        "a child with an owner is garbage one day"
-    );
-    if write.resource == "networkpolicies" {
-        let types = body["spec"]["policyTypes"].as_array();
-        ensure!(
-            types.is_some_and(|types| !types.is_empty()),
-            "a policy that does not say what it denies"
-        );
-        for direction in ["ingress", "egress"] {
-            let mut rules = body["spec"][direction].as_array().into_iter().flatten();
-            ensure!(
-                rules.all(|rule| rule.as_object().is_some_and(|r| !r.is_empty())),
-                "a rule that allows everything"
-            );
-        }
-    }
-    Ok(())
 }
