@@ -7,10 +7,12 @@ use crate::api::crds;
 
 /// Prints the CRDs as one stream of YAML documents.
 pub(super) fn print_crds() -> Done {
+    let mut text = String::new();
     for crd in crds::all()? {
-        print!("---\n{}", to_yaml(&crd.content)?);
+        text += "---\n";
+        text += &to_yaml(&crd.content)?;
     }
-    Ok(())
+    super::print(&text)
 }
 
 /// Writes the generated files of a checkout.

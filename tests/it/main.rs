@@ -15,6 +15,7 @@ mod membership;
 mod network;
 mod pod_security;
 mod removal;
+mod render;
 mod rig;
 mod slipped_through;
 mod stage;
