@@ -22,6 +22,7 @@ mod oracles;
 mod pod_security;
 mod quiet;
 mod removal;
+mod render;
 mod rig;
 mod scale;
 mod slipped_through;
