@@ -82,6 +82,8 @@ impl Operator {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
+            // A Ctrl-C, or the end of the terminal, is for this process; the watchdog then ends the operator.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("running {}", options.binary.display()))?;
         let watchdog = watchdog(child.id())?;
@@ -217,14 +219,11 @@ impl Operator {
 /// A process that kills another one as soon as this one is gone, however it went: its standard input then ends.
 fn watchdog(pid: u32) -> Result<Child> {
     Command::new("sh")
-        .args([
-            "-c",
-            "trap '' INT; cat >/dev/null; kill -9 $0 2>/dev/null",
-            &pid.to_string(),
-        ])
+        .args(["-c", "cat >/dev/null; kill -9 $0 2>/dev/null", &pid.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
+        .process_group(0)
         .spawn()
         .context("running sh")
 }
