@@ -22,8 +22,8 @@ use crate::core::status::{BaselineFacts, status};
 use crate::core::validate::{Problems, validate};
 use crate::core::world::Baseline;
 
-/// How long a status that is not news to a person may wait for more to come.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a status waits for more to come, when it is about namespaces: they come many at a time.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Judges a baseline as it is, object and all: one that cannot be understood is judged too, and stops nobody else.
 ///
@@ -136,13 +136,13 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
             // A newer version is on its way by the watch.
             Failed::Conflict => context
                 .queue
-                .push_after(Key::Baseline(name.clone()), Lane::Report, PATIENCE),
+                .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE),
             Failed::Blocked(failure) | Failed::Transient(failure) => {
                 context.metrics.status_failures.inc();
                 tracing::warn!(baseline = %name, reason = failure.reason, message = failure.message, "the status could not be written");
                 context
                     .queue
-                    .push_after(Key::Baseline(name.clone()), Lane::Report, PATIENCE * 5);
+                    .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE * 5);
             }
         },
     }
@@ -204,9 +204,14 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
             .set(holds);
     }
     // While namespaces are still to be looked at for the first time (after a start, say), nothing new is known of a
-    // generation whose status stands already.
+    // generation whose rollout was over already.
     let judged_before = known.before.observed_generation == facts.judged && known.before.applied == facts.applied_spec;
-    if judged_before && tally.unseen_count() > 0 {
+    let rolling_out = known
+        .before
+        .conditions
+        .iter()
+        .any(|c| c.type_ == "Reconciling" && c.status == "True");
+    if judged_before && !rolling_out && tally.unseen_count() > 0 {
         return None;
     }
     Some((known, next))

@@ -128,9 +128,11 @@ fn enqueue(context: &Context, namespace: &str, lane: Lane) {
     context.queue.push(Key::Namespace(namespace.into()), lane);
 }
 
-fn tell(context: &Context, baselines: impl IntoIterator<Item = Arc<str>>) {
-    for name in baselines {
-        context.queue.push(Key::Baseline(name), Lane::Report);
+fn tell(context: &Context, told: impl IntoIterator<Item = Arc<str>>) {
+    for name in told {
+        context
+            .queue
+            .push_after(Key::Baseline(name), Lane::Status, baselines::PATIENCE);
     }
 }
 
@@ -234,7 +236,8 @@ impl Sink for Baselines {
         for namespace in look {
             enqueue(context, &namespace, Lane::Rollout);
         }
-        tell(context, [name]);
+        // Its owner waits for an answer.
+        context.queue.push(Key::Baseline(name), Lane::Status);
     }
 
     fn deleted(&self, context: &Context, _: &str, name: &str, _: Option<&str>) {

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::config::Config;
 use super::facts::{self, meta};
@@ -23,6 +25,9 @@ use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, Wo
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
+
+/// The shortest time between two reports of one namespace.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is known of the cluster.
 pub struct Index {
@@ -46,6 +51,8 @@ struct NamespaceEntry {
     attempt: Attempt,
     settled: Option<Stand>,
     retries: u32,
+    /// When its report was written last.
+    reported: Option<Instant>,
 }
 
 /// How a namespace stands with the baseline that holds it.
@@ -374,9 +381,19 @@ impl Index {
             meaning: meaning(status),
             prior: facts::prior(status),
         });
+        entry.reported = Some(Instant::now());
         // What was new is written; what failed is kept until it is tried again.
         entry.attempt.records.clear();
         entry.attempt.drifted = 0;
+    }
+
+    /// How long the namespace's next report waits: somebody who breaks things a hundred times a second is repaired each
+    /// time, and reported on once a second.
+    pub fn report_pause(&self, namespace: &str) -> Duration {
+        let written = self.namespaces.get(namespace).and_then(|e| e.reported);
+        written
+            .map(|at| REPORT_INTERVAL.saturating_sub(at.elapsed()))
+            .unwrap_or_default()
     }
 
     /// Notes that a report is gone. Answers whether its namespace is to be looked at.

@@ -26,13 +26,15 @@ pub enum Lane {
     Repair,
     /// A baseline changed, or the operator started.
     Rollout,
-    /// A report or a status is to be written.
+    /// A namespace's report is to be written.
     Report,
+    /// A baseline's status is to be written.
+    Status,
 }
 
 impl Lane {
     /// All lanes.
-    pub const ALL: [Self; 3] = [Self::Repair, Self::Rollout, Self::Report];
+    pub const ALL: [Self; 4] = [Self::Repair, Self::Rollout, Self::Report, Self::Status];
 
     /// How many keys of the lane are taken in one round.
     const fn weight(self) -> u32 {
@@ -40,6 +42,7 @@ impl Lane {
             Self::Repair => 8,
             Self::Rollout => 3,
             Self::Report => 2,
+            Self::Status => 1,
         }
     }
 
@@ -49,6 +52,7 @@ impl Lane {
             Self::Repair => "repair",
             Self::Rollout => "rollout",
             Self::Report => "report",
+            Self::Status => "status",
         }
     }
 }
@@ -69,14 +73,16 @@ pub struct Job {
 pub struct Queue {
     inner: Mutex<Inner>,
     changed: Notify,
+    given_back: Notify,
 }
 
 #[derive(Default)]
 struct Inner {
-    lanes: [VecDeque<Key>; 3],
+    closed: bool,
+    lanes: [VecDeque<Key>; 4],
     /// Since when a key waits in a lane.
-    waiting: [HashMap<Key, Instant>; 3],
-    credit: [u32; 3],
+    waiting: [HashMap<Key, Instant>; 4],
+    credit: [u32; 4],
     running: HashMap<Key, Instant>,
     /// Keys to be put back into a lane later, by time.
     later: BTreeMap<Instant, BTreeSet<(Key, Lane)>>,
@@ -137,6 +143,22 @@ impl Queue {
     pub fn done(&self, job: &Job) {
         self.inner.lock().running.remove(&job.key);
         self.changed.notify_one();
+        self.given_back.notify_one();
+    }
+
+    /// Gives out no more keys, and waits until those that were taken are given back.
+    pub async fn drain(&self) {
+        loop {
+            let given_back = self.given_back.notified();
+            let mut inner = self.inner.lock();
+            inner.closed = true;
+            let idle = inner.running.is_empty();
+            drop(inner);
+            if idle {
+                return;
+            }
+            given_back.await;
+        }
     }
 
     /// How many keys wait in a lane.
@@ -180,6 +202,9 @@ impl Inner {
     }
 
     fn take(&mut self, now: Instant) -> Option<Job> {
+        if self.closed {
+            return None;
+        }
         // Two rounds: when no lane with work has credit left, all get theirs anew.
         for _ in 0..2 {
             for lane in Lane::ALL {
@@ -289,6 +314,26 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_drained_queue_gives_out_nothing_more_and_waits_for_what_was_taken() {
+        let queue = Arc::new(Queue::default());
+        queue.push(key("a"), Lane::Repair);
+        queue.push(key("b"), Lane::Repair);
+        let job = queue.next().await;
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), queue.drain())
+                .await
+                .is_err()
+        );
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), queue.next())
+                .await
+                .is_err()
+        );
+        queue.done(&job);
+        queue.drain().await;
+    }
+
     #[tokio::test]
     async fn many_workers_share_the_queue_without_losing_a_key() {
         let queue = Arc::new(Queue::default());
@@ -307,7 +352,7 @@ mod tests {
             })
             .collect();
         for i in 0..500 {
-            queue.push(key(&i.to_string()), Lane::ALL[i % 3]);
+            queue.push(key(&i.to_string()), Lane::ALL[i % 4]);
         }
         tokio::time::timeout(Duration::from_secs(10), async {
             while seen.lock().len() < 500 {

@@ -7,6 +7,7 @@ use kube::Api;
 use kube::api::PostParams;
 
 use super::Context;
+use super::baselines::PATIENCE;
 use super::errors::{Failed, judge};
 use super::facts::meta;
 use super::index::ReportSeen;
@@ -39,7 +40,9 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         let settled = settle(&world, &plan, &index.attempt(name), verdict);
         let told = index.settled(name, &plan, &settled);
         for baseline in told {
-            context.queue.push(Key::Baseline(baseline), Lane::Report);
+            context
+                .queue
+                .push_after(Key::Baseline(baseline), Lane::Status, PATIENCE);
         }
         (settled, index.report(name))
     };

@@ -25,6 +25,10 @@ use super::work::worker;
 /// How often the configuration file is looked at for its emergency stop.
 const LOOK_AT_CONFIG: Duration = Duration::from_secs(2);
 
+/// How long work that is under way may take to end, when the operator is told to end: less than the 30 s after which a
+/// kubelet kills it.
+const GRACE: Duration = Duration::from_secs(15);
+
 /// Why the operator could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -127,7 +131,7 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
             starting.queue.push(Key::Namespace(name), Lane::Rollout);
         }
         for name in baselines {
-            starting.queue.push(Key::Baseline(name), Lane::Report);
+            starting.queue.push(Key::Baseline(name), Lane::Status);
         }
         for _ in 0..starting.config.workers {
             watching.spawn(worker(starting.clone()));
@@ -142,7 +146,11 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
     tokio::select! {
         () = told_to_end() => {
             tracing::info!("told to end: the operator stops");
-            // Requests that are under way are dropped: each of them is whole by itself, and the next start sees what came of it.
+            // What is under way is finished: between the two halves of a replaced RoleBinding is no place to stop. What
+            // takes longer is dropped; the next start sees what came of it.
+            if tokio::time::timeout(GRACE, context.queue.drain()).await.is_err() {
+                tracing::warn!("some work did not end in time and is dropped");
+            }
             tasks.shutdown().await;
             Ok(())
         }
@@ -187,7 +195,7 @@ async fn follow_stop(context: Arc<Context>, path: PathBuf) -> String {
             context.queue.push(Key::Namespace(name), Lane::Rollout);
         }
         for name in baselines {
-            context.queue.push(Key::Baseline(name), Lane::Report);
+            context.queue.push(Key::Baseline(name), Lane::Status);
         }
     }
 }

@@ -106,7 +106,12 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
         };
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
     }
-    context.queue.push(job.key.clone(), Lane::Report);
+    let pause = context.index.lock().report_pause(name);
+    if pause.is_zero() {
+        context.queue.push(job.key.clone(), Lane::Report);
+    } else {
+        context.queue.push_after(job.key.clone(), Lane::Report, pause);
+    }
 }
 
 /// The world of a namespace and the plan for it, with every object read that the plan needs to see.
