@@ -7,6 +7,8 @@
     reason = "a test fails by panicking, and its name says what it is about"
 )]
 
+mod contract;
+mod docs;
 mod enforcement;
 mod rig;
 mod stage;
