@@ -16,6 +16,19 @@ pub struct GeneratedCrd {
     pub content: Value,
 }
 
+impl GeneratedCrd {
+    /// What stands in the file.
+    ///
+    /// # Errors
+    /// When the CRD cannot be written as YAML, which would be a mistake in the types.
+    pub fn text(&self) -> Result<String, serde_saphyr::ser::Error> {
+        let yaml = serde_saphyr::to_string(&self.content)?;
+        Ok(format!(
+            "# Generated from src/api by `make generate`. Do not edit.\n{yaml}"
+        ))
+    }
+}
+
 /// All our CRDs.
 ///
 /// # Errors
@@ -84,3 +97,6 @@ fn tidy(schema: &mut Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use crate::api::crds;
 /// Prints the CRDs as one stream of YAML documents.
 pub(super) fn print_crds() -> Done {
     for crd in crds::all()? {
-        print!("---\n{}", to_yaml(&crd.content)?);
+        print!("---\n{}", crd.text()?);
     }
     Ok(())
 }
@@ -16,15 +16,7 @@ pub(super) fn print_crds() -> Done {
 /// Writes the generated files of a checkout.
 pub(super) fn generate(root: &Path) -> Done {
     for crd in crds::all()? {
-        let header = "# Generated from src/api by `make generate`. Do not edit.\n";
-        std::fs::write(
-            root.join("crds").join(&crd.file),
-            format!("{header}{}", to_yaml(&crd.content)?),
-        )?;
+        std::fs::write(root.join("crds").join(&crd.file), crd.text()?)?;
     }
     Ok(())
-}
-
-fn to_yaml(value: &serde_json::Value) -> Result<String, serde_saphyr::ser::Error> {
-    serde_saphyr::to_string(value)
 }

@@ -245,16 +245,23 @@ fn missing(rule: &PolicyRule, grantable: &[GrantableRule]) -> Option<String> {
 fn covered(group: &str, resource: &str, verb: &str, names: &[String], grantable: &[GrantableRule]) -> bool {
     let by_name_only = is_enforced(group, resource) && !matches!(verb, "get" | "list" | "watch");
     let has = |list: &[String], item: &str| list.iter().any(|x| x == item || (x == "*" && !by_name_only));
-    grantable.iter().any(|rule| {
-        has(&rule.api_groups, group)
-            && has(&rule.verbs, verb)
-            && (has(&rule.resources, resource)
-                || resource.split_once('/').is_some_and(|(_, sub)| {
-                    !by_name_only && rule.resources.iter().any(|r| r.strip_prefix("*/") == Some(sub))
-                }))
-            && (rule.resource_names.is_empty()
-                || (!names.is_empty() && names.iter().all(|n| rule.resource_names.contains(n))))
-    })
+    let matching: Vec<_> = grantable
+        .iter()
+        .filter(|rule| {
+            has(&rule.api_groups, group)
+                && has(&rule.verbs, verb)
+                && (has(&rule.resources, resource)
+                    || resource.split_once('/').is_some_and(|(_, sub)| {
+                        !by_name_only && rule.resources.iter().any(|r| r.strip_prefix("*/") == Some(sub))
+                    }))
+        })
+        .collect();
+    // A rule without names is for all of them; each name may be covered by another rule.
+    matching.iter().any(|rule| rule.resource_names.is_empty())
+        || (!names.is_empty()
+            && names
+                .iter()
+                .all(|name| matching.iter().any(|rule| rule.resource_names.contains(name))))
 }
 
 /// Whether a resource is one that the operator enforces, or reports with.
@@ -276,6 +283,12 @@ fn check_rule(path: &str, rule: &PolicyRule, problems: &mut Problems) {
             list.iter().all(|item| !item.contains('*')),
             format_args!("{path}.{field}"),
             "a scoped role names what it allows: '*' is refused",
+        );
+        // The core API group is the empty one.
+        problems.require(
+            field == "apiGroups" || list.iter().all(|item| !item.is_empty()),
+            format_args!("{path}.{field}"),
+            "an empty name stands for nothing: remove it",
         );
     }
     problems.require(
@@ -299,6 +312,11 @@ fn check_binding(path: &str, binding: &Binding, problems: &mut Problems) {
         binding.cluster_role.as_deref() != Some("cluster-admin"),
         format_args!("{path}.clusterRole"),
         "cluster-admin is never bound: name a ClusterRole that grants what is needed",
+    );
+    problems.require(
+        binding.cluster_role.as_deref().is_none_or(is_path_segment),
+        format_args!("{path}.clusterRole"),
+        "write the name of a ClusterRole: it has neither '/' nor '%'",
     );
     problems.require(
         !binding.subjects.is_empty(),
@@ -337,6 +355,11 @@ fn check_binding(path: &str, binding: &Binding, problems: &mut Problems) {
             );
         }
     }
+}
+
+/// What an RBAC object may be named (source: `IsPathSegmentName` of Kubernetes).
+fn is_path_segment(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '%'])
 }
 
 fn normalise_role(fields: &mut Map<String, Value>) {

@@ -6,11 +6,12 @@ use k8s_openapi::api::core::v1::{LimitRangeItem, LimitRangeSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use serde_json::{Map, Value, json};
 
+use super::resource_quotas::is_quota_key;
 use crate::api::v1alpha1::{LimitRangeLimit, LimitType, Mode, ResourceList, SecurityBaselineSpec};
 use crate::core::control::{Control, Rendered};
-use crate::core::object::{Child, ChildKind, normalise_quantities};
+use crate::core::object::{Child, ChildKind, drop_empty, normalise_quantities};
 use crate::core::quantity::Milli;
-use crate::core::validate::Problems;
+use crate::core::validate::{Problems, is_label_key};
 use crate::core::world::{ClusterFacts, NamespaceFacts};
 
 /// The section `limitRanges`.
@@ -131,6 +132,9 @@ fn limit_item(limit: &LimitRangeLimit) -> LimitRangeItem {
     }
 }
 
+/// The names of a limit's lists.
+const LISTS: [&str; 5] = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
+
 fn lists(limit: &LimitRangeLimit) -> [(&'static str, &ResourceList); 5] {
     [
         ("max", &limit.max),
@@ -155,15 +159,17 @@ fn normalise(fields: &mut Map<String, Value>) {
         .and_then(|s| s.get_mut("limits"))
         .and_then(Value::as_array_mut);
     for limit in limits.into_iter().flatten().filter_map(Value::as_object_mut) {
-        for list in limit.values_mut().filter(|v| v.is_object()) {
-            normalise_quantities(list);
+        drop_empty(limit, &[]);
+        for list in LISTS {
+            limit.get_mut(list).map(normalise_quantities);
         }
         if limit.get("type").and_then(Value::as_str) == Some("Container") {
             fill_in(limit, "max", "default");
             fill_in(limit, "default", "defaultRequest");
             fill_in(limit, "min", "defaultRequest");
         }
-        limit.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|m| !m.is_empty()));
+        // Just these: an empty object under another name is not left out by the API server.
+        limit.retain(|key, value| !(LISTS.contains(&key.as_str()) && value.as_object().is_some_and(Map::is_empty)));
     }
 }
 
@@ -188,6 +194,13 @@ fn check(path: &str, limit: &LimitRangeLimit, problems: &mut Problems) {
     );
     for (what, list) in lists(limit) {
         problems.quantities(&format!("{path}.{what}"), list);
+        for key in list.keys() {
+            problems.require(
+                is_limit_key(limit.type_, key),
+                format_args!("{path}.{what}[{key}]"),
+                "not a resource that Kubernetes limits here: use cpu, memory, ephemeral-storage, hugepages-<size> or a name with a domain (storage for type PersistentVolumeClaim)",
+            );
+        }
     }
     let has_storage = |list: &ResourceList| list.contains_key("storage");
     match limit.type_ {
@@ -234,59 +247,60 @@ fn check(path: &str, limit: &LimitRangeLimit, problems: &mut Problems) {
                 format_args!("{path}.maxLimitRequestRatio[{key}]"),
                 "a limit is never below its request: the ratio is 1 or more",
             );
+            let bound = |list: &ResourceList| list.get(key).and_then(|q| Milli::try_from(q).ok());
+            if let (Some(min), Some(max)) = (bound(&limit.min), bound(&limit.max)) {
+                problems.require(
+                    ratio.0.saturating_mul(min.0) <= max.0.saturating_mul(1000),
+                    format_args!("{path}.maxLimitRequestRatio[{key}]"),
+                    "no limit is that many times its request, by min and max: lower the ratio to max/min",
+                );
+            }
         }
     }
+    // The maximum of a container is its default limit, where none is stated.
+    let max = Some(&limit.max).filter(|_| limit.type_ == LimitType::Container);
+    for (key, request) in limit.default_request.iter().filter(|(key, _)| !overcommits(key)) {
+        let default = limit.default.get(key).or_else(|| max?.get(key));
+        if let Some(Ok(default)) = default.map(Milli::try_from) {
+            problems.require(
+                // Above it is told already.
+                Milli::try_from(request).is_ok_and(|request| request >= default),
+                format_args!("{path}.defaultRequest[{key}]"),
+                "this resource is not shared out beyond what there is: its default request must be its default limit",
+            );
+        }
+    }
+}
+
+/// Source: `validateLimitRangeResourceName` of Kubernetes.
+fn is_limit_key(type_: LimitType, key: &str) -> bool {
+    if !is_label_key(key) {
+        return false;
+    }
+    if type_ == LimitType::PersistentVolumeClaim {
+        return key == "storage" || is_quota_key(key);
+    }
+    if key.contains('/') {
+        is_native(key) || is_extended(key)
+    } else {
+        matches!(key, "cpu" | "memory" | "ephemeral-storage") || key.starts_with("hugepages-")
+    }
+}
+
+/// Whether a resource is Kubernetes' own (source: `IsNativeResource`).
+fn is_native(key: &str) -> bool {
+    !key.contains('/') || key.contains("kubernetes.io/")
+}
+
+/// Whether a resource is one that a device plugin adds (source: `IsExtendedResourceName` of Kubernetes).
+pub(super) fn is_extended(key: &str) -> bool {
+    !is_native(key) && !key.starts_with("requests.") && is_label_key(&format!("requests.{key}"))
+}
+
+/// Whether limits of a resource may be above its requests (source: `IsOvercommitAllowed` of Kubernetes).
+fn overcommits(key: &str) -> bool {
+    is_native(key) && !key.starts_with("hugepages-")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::world::testing::with_spec;
-
-    fn problems(limits: Value) -> Vec<String> {
-        let spec = json!({"namespaceSelector": {}, "limitRanges": {"items": [{"name": "a", "limits": limits}]}});
-        let mut problems = Problems::default();
-        LimitRanges.validate(&with_spec("b", 1, spec).spec, &mut problems);
-        problems.into_vec().into_iter().map(|p| p.path).collect()
-    }
-
-    #[test]
-    fn a_minimum_above_its_maximum_is_refused() {
-        assert_eq!(
-            problems(json!([{"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1500m"}}])),
-            ["spec.limitRanges.items[0].limits[0].min[cpu]"]
-        );
-        assert!(problems(json!([{"type": "Container", "min": {"cpu": "1000m"}, "max": {"cpu": 1}}])).is_empty());
-    }
-
-    #[test]
-    fn limits_that_kubernetes_refuses_are_refused() {
-        let path = "spec.limitRanges.items[0].limits[0]";
-        for (limit, at) in [
-            (json!({"type": "Pod", "default": {"cpu": 1}}), path.to_owned()),
-            (
-                json!({"type": "PersistentVolumeClaim", "max": {"cpu": 1}}),
-                path.to_owned(),
-            ),
-            (json!({"type": "Container"}), path.to_owned()),
-            (
-                json!({"type": "Container", "default": {"cpu": 2}, "max": {"cpu": 1}}),
-                format!("{path}.default[cpu]"),
-            ),
-            (
-                json!({"type": "Container", "defaultRequest": {"cpu": 2}, "default": {"cpu": 1}}),
-                format!("{path}.defaultRequest[cpu]"),
-            ),
-            (
-                json!({"type": "Container", "maxLimitRequestRatio": {"cpu": "500m"}}),
-                format!("{path}.maxLimitRequestRatio[cpu]"),
-            ),
-        ] {
-            assert_eq!(problems(json!([limit])), [at], "{limit}");
-        }
-        assert_eq!(
-            problems(json!([{"type": "Pod", "max": {"cpu": 1}}, {"type": "Pod", "max": {"cpu": 1}}])),
-            ["spec.limitRanges.items[0].limits[1].type"]
-        );
-    }
-}
+mod tests;

@@ -8,6 +8,8 @@ mod limit_ranges;
 mod network_isolation;
 mod pod_security;
 mod resource_quotas;
+#[cfg(test)]
+mod testing;
 
 use crate::core::control::Registry;
 use crate::core::object::ChildKind;

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 use serde_json::{Map, Value};
 
-use super::limit_ranges::{container_defaults, quantities};
+use super::limit_ranges::{container_defaults, is_extended, quantities};
 use crate::api::v1alpha1::{FieldProblem, Mode, QuotaScope, QuotaTemplate, ScopeOperator, SecurityBaselineSpec};
 use crate::core::control::{Control, Rendered};
 use crate::core::object::{Child, ChildKind, drop_empty, normalise_quantities};
@@ -163,7 +163,7 @@ fn check(path: &str, quota: &QuotaTemplate, problems: &mut Problems) {
             problems.require(
                 Milli::try_from(value).is_ok_and(Milli::is_whole),
                 &path,
-                "objects are counted in whole numbers",
+                "this is counted in whole numbers",
             );
         }
         for scope in &scopes {
@@ -187,6 +187,14 @@ fn check(path: &str, quota: &QuotaTemplate, problems: &mut Problems) {
             "scopes that exclude each other match no pod: keep one of them",
         );
     }
+    problems.require(
+        quota
+            .scope_selector
+            .as_ref()
+            .is_none_or(|s| !s.match_expressions.is_empty()),
+        format_args!("{path}.scopeSelector.matchExpressions"),
+        "name at least one expression, or leave scopeSelector out",
+    );
     let expressions = quota.scope_selector.iter().flat_map(|s| &s.match_expressions);
     for (i, expression) in expressions.enumerate() {
         let path = format!("{path}.scopeSelector.matchExpressions[{i}]");
@@ -230,17 +238,18 @@ const STANDARD: [&str; 19] = [
     "services.loadbalancers",
 ];
 
-fn is_quota_key(key: &str) -> bool {
+pub(super) fn is_quota_key(key: &str) -> bool {
     if !is_label_key(key) {
         return false;
     }
-    key.contains('/')
-        || STANDARD.contains(&key)
-        || key.starts_with("hugepages-")
-        || key.starts_with("requests.hugepages-")
+    key.contains('/') || STANDARD.contains(&key) || is_huge_pages(key)
 }
 
-/// Source: `integerResources` of Kubernetes.
+fn is_huge_pages(key: &str) -> bool {
+    key.starts_with("hugepages-") || key.starts_with("requests.hugepages-")
+}
+
+/// Source: `IsIntegerResourceName` of Kubernetes (`count/jobs.batch` is an extended resource to it, too).
 fn counts_objects(key: &str) -> bool {
     matches!(
         key,
@@ -253,12 +262,12 @@ fn counts_objects(key: &str) -> bool {
             | "persistentvolumeclaims"
             | "services.nodeports"
             | "services.loadbalancers"
-    ) || key.starts_with("count/")
+    ) || is_extended(key)
 }
 
 /// Source: `IsResourceQuotaScopeValidForResource` of Kubernetes; only standard names are judged there.
 fn fits(scope: QuotaScope, key: &str) -> bool {
-    if !STANDARD.contains(&key) {
+    if !STANDARD.contains(&key) && !is_huge_pages(key) {
         return true;
     }
     let compute = matches!(
@@ -294,84 +303,4 @@ const fn operator_name(operator: ScopeOperator) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::core::world::testing::with_spec;
-
-    fn spec(items: Value, limits: Value) -> SecurityBaselineSpec {
-        let mut spec = json!({"namespaceSelector": {}, "resourceQuotas": {"items": items}});
-        if !limits.is_null() {
-            spec["limitRanges"] = json!({"items": [{"name": "defaults", "limits": limits}]});
-        }
-        with_spec("b", 1, spec).spec.clone()
-    }
-
-    #[test]
-    fn a_quota_on_what_no_limit_range_defaults_is_warned_of() {
-        let quota = json!([{"name": "compute", "hard": {"requests.cpu": 1, "limits.memory": "1Gi", "pods": 5}}]);
-        let paths = |limits| -> Vec<String> {
-            ResourceQuotas
-                .warnings(&spec(quota.clone(), limits))
-                .into_iter()
-                .map(|w| w.path)
-                .collect()
-        };
-        assert_eq!(
-            paths(Value::Null),
-            [
-                "spec.resourceQuotas.items[0].hard[limits.memory]",
-                "spec.resourceQuotas.items[0].hard[requests.cpu]"
-            ]
-        );
-        assert!(paths(json!([{"type": "Container", "default": {"cpu": 1, "memory": "1Gi"}}])).is_empty());
-        // A minimum becomes a default request, but no default limit.
-        assert_eq!(
-            paths(json!([{"type": "Container", "min": {"cpu": "10m", "memory": "1Mi"}}])),
-            ["spec.resourceQuotas.items[0].hard[limits.memory]"]
-        );
-    }
-
-    #[test]
-    fn keys_that_kubernetes_does_not_count_are_refused() {
-        for (key, good) in [
-            ("pods", true),
-            ("requests.cpu", true),
-            ("hugepages-2Mi", true),
-            ("count/deployments.apps", true),
-            ("requests.example.com/gpu", true),
-            ("gold.storageclass.storage.k8s.io/requests.storage", true),
-            ("cpus", false),
-            ("limits.pods", false),
-            ("", false),
-            ("a//b", false),
-        ] {
-            assert_eq!(is_quota_key(key), good, "{key}");
-        }
-    }
-
-    #[test]
-    fn bad_quotas_are_refused_with_the_path_of_the_field() {
-        let mut problems = Problems::default();
-        let spec = spec(
-            json!([
-                {"name": "a", "hard": {"pods": "1.5", "requests.cpu": -1, "memory": "lots"}},
-                {"name": "a", "hard": {"services": 1}, "scopes": ["BestEffort", "NotBestEffort"]},
-            ]),
-            Value::Null,
-        );
-        ResourceQuotas.validate(&spec, &mut problems);
-        let paths: std::collections::BTreeSet<String> = problems.into_vec().into_iter().map(|p| p.path).collect();
-        for path in [
-            "spec.resourceQuotas.items[0].hard[pods]",
-            "spec.resourceQuotas.items[0].hard[requests.cpu]",
-            "spec.resourceQuotas.items[0].hard[memory]",
-            "spec.resourceQuotas.items[1].name",
-            "spec.resourceQuotas.items[1].hard[services]",
-            "spec.resourceQuotas.items[1].scopes",
-        ] {
-            assert!(paths.contains(path), "{path} in {paths:?}");
-        }
-    }
-}
+mod tests;

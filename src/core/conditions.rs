@@ -62,3 +62,6 @@ pub fn prior(conditions: &[Condition]) -> Vec<PriorCondition> {
 fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -250,7 +250,7 @@ impl Digest {
     /// Reads what [`fmt::Display`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 16];
-        if text.len() != 32 || !text.is_ascii() {
+        if text.len() != 32 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
         }
         for (i, byte) in bytes.iter_mut().enumerate() {
@@ -313,3 +313,6 @@ pub fn normalise_quantities(list: &mut Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use super::control::{Held, Registry, Rendered};
 use super::drift::Difference;
 use super::merge::merge;
 use super::object::{Child, ChildId, Digest};
-use super::world::{Baseline, Recorded, World};
+use super::world::{Baseline, Recorded, RecordedLabel, World};
 use crate::api::v1alpha1::{Mode, Note};
 
 /// What is to be done in one namespace, and what was found.
@@ -33,7 +33,7 @@ pub struct Plan {
     /// The objects that are recorded as ours, as far as they are there.
     pub inventory: BTreeMap<ChildId, Recorded>,
     /// The labels that are recorded as ours.
-    pub labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, RecordedLabel>,
     /// Objects that have to be read before the plan is whole: their digests differ, and a digest does not say what.
     pub unread: Vec<ChildId>,
     /// When the plan changes by itself, if it does.
@@ -216,3 +216,6 @@ impl Plan {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::world::World;
 use super::{gate, plan};
 use crate::api::v1alpha1::{
     BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline,
-    InventoryEntry, Mode, Note,
+    InventoryEntry, LabelEntry, Mode, Note,
 };
 
 /// The most records that a report's ledger holds.
@@ -164,7 +164,15 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
                 digest: recorded.digest.map(|d| d.to_string()).unwrap_or_default(),
             })
             .collect(),
-        namespace_labels: plan.labels.clone(),
+        namespace_labels: plan
+            .labels
+            .iter()
+            .map(|(key, recorded)| LabelEntry {
+                key: key.clone(),
+                value: recorded.value.clone(),
+                baseline: recorded.baseline.clone(),
+            })
+            .collect(),
     };
     Settled {
         report,
@@ -196,6 +204,7 @@ fn baselines(plan: &Plan) -> Vec<HeldBaseline> {
         .iter()
         .map(entry("Holds"))
         .chain(plan.conflicting.iter().map(entry("Conflict")))
+        .take(256)
         .collect()
 }
 
@@ -305,7 +314,15 @@ fn standing(plan: &Plan, controls: &[ControlReport]) -> (Standing, String, Strin
         .filter(|c| c.state != ControlState::Compliant)
         .max_by_key(|c| c.state);
     let Some(worst) = worst else {
-        return (Standing::Compliant, String::new(), String::new());
+        // What differs and was not read is no finding yet, and all the same not as declared.
+        return match plan.unread.first() {
+            Some(id) => (
+                Standing::Pending,
+                "Unread".to_owned(),
+                format!("{id} is still to be read"),
+            ),
+            None => (Standing::Compliant, String::new(), String::new()),
+        };
     };
     let standing = match worst.state {
         ControlState::Compliant => Standing::Compliant,
@@ -332,3 +349,6 @@ fn standing(plan: &Plan, controls: &[ControlReport]) -> (Standing, String, Strin
         format!("{} {}: {}{more}", worst.name, first.object, first.message),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,9 @@ use crate::api::v1alpha1::{
 /// The most namespaces that a list in a status names.
 const MOST_NAMED: usize = 20;
 
+/// The most problems, and the most warnings, that a status tells.
+const MOST_PROBLEMS: usize = 16;
+
 /// What is known of a baseline.
 #[derive(Clone, Debug, Default)]
 pub struct BaselineFacts {
@@ -116,8 +119,8 @@ pub fn status(
             now,
         ),
         namespaces: counts,
-        problems: facts.problems.clone(),
-        warnings: facts.warnings.clone(),
+        problems: facts.problems.iter().take(MOST_PROBLEMS).cloned().collect(),
+        warnings: facts.warnings.iter().take(MOST_PROBLEMS).cloned().collect(),
         drifted: list(counts.drifted, &tally.drifted),
         blocked: list(counts.blocked, &tally.blocked),
         conflicts: list(counts.conflicting, &tally.conflicts),
@@ -275,3 +278,6 @@ fn namespaces(count: i64) -> String {
         format!("{count} namespaces")
     }
 }
+
+#[cfg(test)]
+mod tests;

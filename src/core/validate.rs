@@ -3,7 +3,7 @@
 //! Nothing that fails here is ever applied: the baseline is `Stalled` and what it held before keeps holding.
 
 use std::fmt::Display;
-use std::str::FromStr;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -94,18 +94,22 @@ impl Problems {
         }
     }
 
-    /// Checks a range of addresses.
+    /// Checks a range of addresses, as strictly as Kubernetes does since 1.36
+    /// (source: `parseCIDR` of its validation): one spelling, and no bits beyond the length.
     pub fn cidr(&mut self, path: impl Display, cidr: &str) -> Option<IpNet> {
-        match IpNet::from_str(cidr) {
-            Ok(net) => Some(net),
-            Err(_) => {
-                self.add(
-                    path,
-                    "write a range of addresses in CIDR notation, such as 192.0.2.0/24",
-                );
-                None
-            }
+        let Some(net) = parse_cidr(cidr) else {
+            self.add(
+                path,
+                "write a range of addresses in CIDR notation, such as 192.0.2.0/24",
+            );
+            return None;
+        };
+        if net.addr() != net.network() {
+            let message = format!("{net} is part of a range: write {}, or a longer prefix", net.trunc());
+            self.add(path, message);
+            return None;
         }
+        Some(net)
     }
 
     /// Whether nothing is wrong.
@@ -143,7 +147,9 @@ pub fn validate(registry: Registry, spec: &SecurityBaselineSpec) -> Problems {
             && pattern.len() <= 63
             && pattern
                 .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'*');
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'*')
+            && !pattern.starts_with('-')
+            && !pattern.ends_with('-');
         problems.require(
             good,
             format_args!("spec.excludedNamespaces[{i}]"),
@@ -159,6 +165,15 @@ pub fn validate(registry: Registry, spec: &SecurityBaselineSpec) -> Problems {
         control.validate(spec, &mut problems);
     }
     problems
+}
+
+/// Reads a range of addresses; a leading zero or an IPv4 address in IPv6's clothes makes it none.
+fn parse_cidr(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let length: u8 = length.parse().ok().filter(|n: &u8| n.to_string() == length)?;
+    let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    IpNet::new(address, length).ok().filter(|_| !mapped)
 }
 
 /// Whether a text is a DNS label (RFC 1123).
@@ -192,3 +207,6 @@ pub fn is_label_value(text: &str) -> bool {
         && alphanumeric(text.as_bytes().first())
         && alphanumeric(text.as_bytes().last())
 }
+
+#[cfg(test)]
+mod tests;

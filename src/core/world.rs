@@ -77,7 +77,7 @@ pub struct Prior {
     /// The objects that we wrote.
     pub inventory: BTreeMap<ChildId, Recorded>,
     /// The labels that we wrote on the namespace.
-    pub labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, RecordedLabel>,
     /// How its conditions stand: type, status, reason and since when.
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.
@@ -119,6 +119,15 @@ pub struct Recorded {
     pub digest: Option<Digest>,
 }
 
+/// A label that we wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedLabel {
+    /// Its value.
+    pub value: String,
+    /// The UID of the baseline that asked for it.
+    pub baseline: String,
+}
+
 /// What is true of the cluster, for all namespaces.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClusterFacts {
@@ -152,50 +161,5 @@ pub struct GrantableRule {
     pub verbs: Vec<String>,
 }
 
-/// Worlds for tests.
 #[cfg(test)]
-pub(crate) mod testing {
-    use serde_json::json;
-
-    use super::*;
-
-    /// A baseline of this name, created this many seconds after the epoch, that selects everything and asks for nothing.
-    pub(crate) fn baseline(name: &str, created: i64) -> Arc<Baseline> {
-        with_spec(name, created, json!({"namespaceSelector": {}, "mode": "Enforce"}))
-    }
-
-    /// A baseline with this spec.
-    pub(crate) fn with_spec(name: &str, created: i64, spec: Value) -> Arc<Baseline> {
-        Arc::new(Baseline {
-            name: name.into(),
-            uid: format!("uid-{name}"),
-            created: Timestamp::from_second(created).unwrap(),
-            generation: 1,
-            spec: serde_json::from_value(spec).unwrap(),
-        })
-    }
-
-    /// A namespace `team-a` without labels.
-    pub(crate) fn namespace() -> NamespaceFacts {
-        NamespaceFacts {
-            name: "team-a".into(),
-            uid: "uid-team-a".into(),
-            labels: BTreeMap::new(),
-            our_labels: BTreeSet::new(),
-            claimed_by: "unknown".into(),
-            terminating: false,
-        }
-    }
-
-    /// A bare namespace under these baselines.
-    pub(crate) fn world(baselines: Vec<Arc<Baseline>>) -> World {
-        World {
-            namespace: namespace(),
-            baselines,
-            live: BTreeMap::new(),
-            prior: Prior::default(),
-            cluster: Arc::new(ClusterFacts::default()),
-            now: Timestamp::from_second(1_000).unwrap(),
-        }
-    }
-}
+pub(crate) mod testing;

@@ -10,7 +10,7 @@ use crate::controls;
 use crate::core::conditions;
 use crate::core::drift::claimed_by;
 use crate::core::object::{ChildId, Digest, FIELD_MANAGER};
-use crate::core::world::{Destination, GrantableRule, NamespaceFacts, Prior, PriorDrift, Recorded};
+use crate::core::world::{Destination, GrantableRule, NamespaceFacts, Prior, PriorDrift, Recorded, RecordedLabel};
 
 /// A text field of an object's metadata; empty where it is missing.
 pub fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
@@ -67,7 +67,17 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
         .collect();
     Prior {
         inventory,
-        labels: report.namespace_labels.clone(),
+        labels: report
+            .namespace_labels
+            .iter()
+            .map(|entry| {
+                let recorded = RecordedLabel {
+                    value: entry.value.clone(),
+                    baseline: entry.baseline.clone(),
+                };
+                (entry.key.clone(), recorded)
+            })
+            .collect(),
         conditions: conditions::prior(&report.conditions),
         drift: PriorDrift {
             total: report.drift.total,

@@ -150,10 +150,11 @@ impl Queue {
     pub async fn drain(&self) {
         loop {
             let given_back = self.given_back.notified();
-            let mut inner = self.inner.lock();
-            inner.closed = true;
-            let idle = inner.running.is_empty();
-            drop(inner);
+            let idle = {
+                let mut inner = self.inner.lock();
+                inner.closed = true;
+                inner.running.is_empty()
+            };
             if idle {
                 return;
             }

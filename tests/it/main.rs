@@ -4,6 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
     reason = "a test fails by panicking, and its name says what it is about"
 )]
 

@@ -55,7 +55,7 @@ pub struct Role {
         .message("a scoped role names its verbs: '*', escalate, bind and impersonate are refused").field_path(".verbs"),
 )]
 pub struct PolicyRule {
-    /// API groups; \"\" is the core group.
+    /// API groups; "" is the core group.
     #[schemars(length(min = 1, max = 16), inner(length(max = 253)))]
     pub api_groups: Vec<String>,
     /// Resources in the plural, such as pods or pods/log.

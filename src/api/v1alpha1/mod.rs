@@ -19,7 +19,7 @@ pub use network::{
 pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
 pub use report::{
     BaselineReport, BaselineReportFields, BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord,
-    EffectiveValue, HeldBaseline, InventoryEntry, Note,
+    EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Note,
 };
 pub use resources::{
     LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, QuotaScope, QuotaTemplate, ResourceQuotas,

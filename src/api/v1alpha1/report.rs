@@ -5,7 +5,6 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use super::Mode;
 use super::status::conditions;
@@ -68,17 +67,24 @@ pub struct BaselineReportStatus {
     #[schemars(length(max = 512))]
     pub inventory: Vec<InventoryEntry>,
     /// The labels that the operator wrote on the namespace.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "label_values")]
-    pub namespace_labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub namespace_labels: Vec<LabelEntry>,
 }
 
-fn label_values(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": 32,
-        "additionalProperties": {"type": "string", "maxLength": 63},
-    })
+/// A label that the operator wrote on the namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelEntry {
+    /// The label's key.
+    #[schemars(length(max = 317))]
+    pub key: String,
+    /// The label's value.
+    #[schemars(length(max = 63))]
+    pub value: String,
+    /// The UID of the baseline that asked for it.
+    #[schemars(length(max = 64))]
+    pub baseline: String,
 }
 
 /// A baseline that selects this namespace.

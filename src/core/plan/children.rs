@@ -39,7 +39,7 @@ pub(super) fn keep(
             }],
             claimed_by: "unknown".to_owned(),
         });
-        // In Audit it is not put back: what is recorded then is that it is gone, or it would count as deleted for ever.
+        // In Audit it is not put back, and stays on record: it is told as deleted, not as missing, until it is there again.
         if mode == Mode::Enforce {
             push(plan, section, child, Step::Create(child.clone()));
         }

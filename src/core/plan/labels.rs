@@ -9,14 +9,22 @@ use crate::api::v1alpha1::Mode;
 use crate::core::control::LabelRule;
 use crate::core::drift::Difference;
 use crate::core::text::bounded;
-use crate::core::world::World;
+use crate::core::world::{RecordedLabel, World};
 
 /// Plans how the namespace comes to have the labels that are asked for.
 pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
     let live = &world.namespace.labels;
     let object = format!("Namespace/{}", world.namespace.name);
-    let mut apply = BTreeMap::new();
+    // What we own stays in the apply unless it is to go: leaving it out would remove it, also what was written for a
+    // baseline that is gone (its labels are retained) or for a section that is audited by now.
+    let mut apply: BTreeMap<String, String> = world
+        .namespace
+        .our_labels
+        .iter()
+        .filter_map(|key| Some((key.clone(), live.get(key)?.clone())))
+        .collect();
     let mut changed_for = None;
+    let Some(holder) = plan.holder.clone() else { return };
 
     for (section, mode, rendered) in sections {
         for rule in &rendered.labels {
@@ -38,20 +46,20 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
                 };
                 plan.note(section, *mode, finding);
             }
-            if *mode == Mode::Enforce {
-                if departs || value == Some(&rule.value) {
-                    apply.insert(rule.key.clone(), rule.value.clone());
-                }
-                if departs {
-                    changed_for = Some(*section);
-                } else {
-                    plan.labels.insert(rule.key.clone(), rule.value.clone());
-                }
-            } else if let Some(value) = value
-                && world.namespace.our_labels.contains(&rule.key)
-            {
-                // Enforced earlier, audited now: leaving it out of the apply would remove it.
-                apply.insert(rule.key.clone(), value.clone());
+            if *mode != Mode::Enforce {
+                continue;
+            }
+            if departs || value == Some(&rule.value) {
+                apply.insert(rule.key.clone(), rule.value.clone());
+            }
+            if departs {
+                changed_for = Some(*section);
+            } else {
+                let recorded = RecordedLabel {
+                    value: rule.value.clone(),
+                    baseline: holder.uid.clone(),
+                };
+                plan.labels.insert(rule.key.clone(), recorded);
             }
         }
     }
@@ -61,20 +69,27 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
             .iter()
             .any(|(_, _, r)| r.labels.iter().any(|rule| &rule.key == key))
     };
-    for key in world.prior.labels.keys().filter(|key| !asked(key)) {
-        let Some(holder) = plan.holder.clone() else { break };
+    let ours = |recorded: &RecordedLabel| recorded.baseline == holder.uid;
+    for (key, _) in world
+        .prior
+        .labels
+        .iter()
+        .filter(|(key, recorded)| !asked(key) && ours(recorded))
+    {
         if !live.contains_key(key) || !world.namespace.our_labels.contains(key) {
             plan.labels.remove(key);
             continue;
         }
-        // No control asks for the key any more; the baseline's own mode decides.
-        let section = sections
+        // Its section decides; where the spec no longer has that, the baseline's own mode does.
+        let (section, mode) = sections
             .iter()
             .find(|(_, _, r)| !r.labels.is_empty())
-            .map_or("podSecurity", |s| s.0);
+            .map_or(("podSecurity", holder.spec.mode), |(section, mode, _)| {
+                (*section, *mode)
+            });
         plan.note(
             section,
-            holder.spec.mode,
+            mode,
             Finding {
                 object: object.clone(),
                 kind: FindingKind::Surplus,
@@ -86,10 +101,9 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
                 claimed_by: holder.name.clone(),
             },
         );
-        if holder.spec.mode == Mode::Enforce {
+        if mode == Mode::Enforce {
             changed_for = Some(section);
-        } else if let Some(value) = live.get(key) {
-            apply.insert(key.clone(), value.clone());
+            apply.remove(key);
         }
     }
     if let Some(section) = changed_for {
@@ -115,7 +129,7 @@ fn kind(world: &World, rule: &LabelRule) -> FindingKind {
     match world.prior.labels.get(&rule.key) {
         None if live.is_some() => FindingKind::NameTaken,
         None => FindingKind::Missing,
-        Some(recorded) if live == Some(recorded) => FindingKind::Outdated,
+        Some(recorded) if live == Some(&recorded.value) => FindingKind::Outdated,
         Some(_) if live.is_none() => FindingKind::Deleted,
         Some(_) => FindingKind::Changed,
     }
