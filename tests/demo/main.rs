@@ -17,7 +17,7 @@ mod terminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use self::story::{Cluster, Story};
 use self::support::{ControlPlane, Stage};
@@ -72,12 +72,12 @@ async fn tell(terminal: &Terminal) -> Result<()> {
         before,
     };
     if let Err(error) = story.tell().await {
-        terminal.failure(&format!("{error:#}"));
+        terminal.gap();
         terminal.say(&format!("The last {LOG_TAIL} lines of the operator's log:"));
         let log = stage.operator.log()?;
         let lines: Vec<&str> = log.lines().collect();
         terminal.raw(&lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n"));
-        bail!("the demo did not see all that it claims");
+        return Err(error);
     }
     terminal.gap();
     if keep {

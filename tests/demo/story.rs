@@ -207,7 +207,7 @@ impl Story<'_> {
         self.terminal.say(&format!(
             "Every line with a ✓ was seen, in {:.0} s all together; the slowest repair took {}.",
             began.elapsed().as_secs_f64(),
-            millis(slowest)
+            spell(slowest)
         ));
         Ok(())
     }
@@ -216,8 +216,13 @@ impl Story<'_> {
     async fn audit(&self) -> Result<()> {
         let Self { terminal, cluster, .. } = self;
         terminal.heading("3  Audit: what departs from the baseline");
+        terminal.say(
+            "The sample baseline: no traffic but DNS, the own namespace and the ingress namespace; a quota and default \
+             limits; Pod Security level restricted; a Role for developers.",
+        );
+        let (grantable, tenants) = (format!("--filename={GRANTABLE}"), format!("--filename={TENANTS}"));
         cluster
-            .kubectl(terminal, &["apply", "--server-side", "-f", GRANTABLE, "-f", TENANTS])
+            .kubectl(terminal, &["apply", "--server-side", &grantable, &tenants])
             .await?;
         cluster
             .until(
@@ -290,7 +295,7 @@ impl Story<'_> {
             true,
             &format!(
                 "3 of 3 namespaces are in the declared state, says the status after {}",
-                millis(began.elapsed())
+                spell(began.elapsed())
             ),
         )?;
         let kinds = "networkpolicies,resourcequotas,limitranges,roles,rolebindings";
@@ -358,7 +363,7 @@ impl Story<'_> {
         for broken in &BREAKS {
             let namespace = (broken.kind != "Namespace").then_some(BARE);
             let took = broken.measured(&cluster.api(broken.kind, namespace)?).await?;
-            terminal.claim(true, &format!("{:<50} back after {:>7}", broken.title, millis(took)))?;
+            terminal.claim(true, &format!("{:<50} back after {:>7}", broken.title, spell(took)))?;
             repairs.push(took);
         }
         Ok(repairs)
@@ -575,6 +580,9 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn millis(duration: Duration) -> String {
-    format!("{:.0} ms", duration.as_secs_f64() * 1000.0)
+fn spell(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1000.0),
+        seconds => format!("{seconds:.1} s"),
+    }
 }
