@@ -177,8 +177,17 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
     }
     for (section, mode, rendered) in &sections {
         let mut findings = Vec::new();
+        let mut held = rendered.held.clone();
         for child in &rendered.children {
-            children::keep(world, &holder, section, *mode, child, &mut findings, &mut plan);
+            held.extend(children::keep(
+                world,
+                &holder,
+                section,
+                *mode,
+                child,
+                &mut findings,
+                &mut plan,
+            ));
         }
         plan.sections.push(SectionPlan {
             section,
@@ -186,7 +195,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
             mode: *mode,
             effective: rendered.effective.clone(),
             findings,
-            held: rendered.held.clone(),
+            held,
             warnings: Vec::new(),
         });
     }

@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::Context;
 use super::baselines;
 use super::facts::{self, meta};
+use super::index::Last;
 use super::queue::{Key, Lane};
-use super::watch::{Sink, Watched};
+use super::watch::{Progress, Sink, Watched};
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
 use crate::controls;
@@ -22,10 +23,18 @@ use crate::core::world::ClusterFacts;
 /// The ClusterRole whose rules the operator may hand out.
 pub const GRANTABLE: &str = "security-baseline:grantable";
 
-/// A watch and what it feeds.
-pub type Source = (Watched, Arc<dyn Sink>);
+/// A watch, what it feeds, and how far it is.
+pub struct Source {
+    /// What is watched.
+    pub watched: Watched,
+    /// What it feeds.
+    pub sink: Arc<dyn Sink>,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+}
 
-/// What has to be known before anything else: baselines, and what is true of the cluster.
+/// What is to be known before anything else: baselines, and what is true of the cluster. Only baselines are needed:
+/// where something else cannot be read, the controls hold what depends on it, and say so.
 pub fn first_sources(context: &Context) -> Vec<Source> {
     let dns = &context.config.cluster_dns;
     vec![
@@ -38,8 +47,8 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
             watcher::Config::default(),
             Baselines,
         ),
-        within(
-            &dns.namespace,
+        optional_within(
+            Some(&dns.namespace),
             source(
                 "dns",
                 "",
@@ -50,8 +59,8 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
                 Dns::default(),
             ),
         ),
-        within(
-            "default",
+        optional_within(
+            Some("default"),
             source(
                 "api-server",
                 "discovery.k8s.io",
@@ -62,14 +71,17 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
                 ApiServer::default(),
             ),
         ),
-        source(
-            "grantable",
-            "rbac.authorization.k8s.io",
-            "v1",
-            "ClusterRole",
-            "clusterroles",
-            watcher::Config::default().fields(&format!("metadata.name={GRANTABLE}")),
-            Grantable,
+        optional_within(
+            None,
+            source(
+                "grantable",
+                "rbac.authorization.k8s.io",
+                "v1",
+                "ClusterRole",
+                "clusterroles",
+                watcher::Config::default().fields(&format!("metadata.name={GRANTABLE}")),
+                Grantable,
+            ),
         ),
     ]
 }
@@ -107,21 +119,23 @@ fn source(
     config: watcher::Config,
     sink: impl Sink,
 ) -> Source {
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-    (
-        Watched {
-            resource,
+    Source {
+        watched: Watched {
+            resource: ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural),
             namespace: None,
             config,
             name,
+            needed: true,
         },
-        Arc::new(sink),
-    )
+        sink: Arc::new(sink),
+        progress: Arc::default(),
+    }
 }
 
-fn within(namespace: &str, (mut watched, sink): Source) -> Source {
-    watched.namespace = Some(namespace.to_owned());
-    (watched, sink)
+fn optional_within(namespace: Option<&str>, mut source: Source) -> Source {
+    source.watched.namespace = namespace.map(ToOwned::to_owned);
+    source.watched.needed = false;
+    source
 }
 
 fn enqueue(context: &Context, namespace: &str, lane: Lane) {
@@ -154,9 +168,13 @@ impl Sink for Namespaces {
         }
     }
 
-    fn deleted(&self, context: &Context, _: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {
         let counted = context.index.lock().namespace_gone(name);
         tell(context, counted);
+    }
+
+    fn listed_anew(&self, context: &Context) {
+        context.index.lock().namespaces_listed_anew();
     }
 
     fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
@@ -175,15 +193,19 @@ struct Children(&'static ChildKind);
 impl Sink for Children {
     fn applied(&self, context: &Context, object: Value) {
         let namespace = meta(&object, "namespace").to_owned();
-        if context.index.lock().child_seen(self.0, object, false) {
+        if context.index.lock().child_seen(self.0, object) {
             enqueue(context, &namespace, Lane::Repair);
         }
     }
 
-    fn deleted(&self, context: &Context, namespace: &str, name: &str, uid: Option<&str>) {
-        if context.index.lock().child_gone(self.0, namespace, name, uid) {
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>) {
+        if context.index.lock().child_gone(self.0, namespace, name, last) {
             enqueue(context, namespace, Lane::Repair);
         }
+    }
+
+    fn listed_anew(&self, context: &Context) {
+        context.index.lock().children_listed_anew(self.0);
     }
 
     fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
@@ -207,7 +229,7 @@ impl Sink for Reports {
         }
     }
 
-    fn deleted(&self, context: &Context, namespace: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, _: Last<'_>) {
         if name == BaselineReport::NAME && context.index.lock().report_gone(namespace) {
             enqueue(context, namespace, Lane::Report);
         }
@@ -240,7 +262,7 @@ impl Sink for Baselines {
         context.queue.push(Key::Baseline(name), Lane::Status);
     }
 
-    fn deleted(&self, context: &Context, _: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {
         let mut index = context.index.lock();
         let look = index.baseline_gone(name);
         // Who else selects these namespaces holds them from now on, and counts them anew.
@@ -296,7 +318,7 @@ impl Sink for Dns {
         learn(context, |cluster| cluster.dns = Some(first));
     }
 
-    fn deleted(&self, _: &Context, _: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, _: &Context, _: &str, name: &str, _: Last<'_>) {
         // What was found last stays true for what is enforced: without its DNS Service a cluster has no DNS to cut off,
         // and most often the Service is only being replaced.
         self.0.lock().remove(name);
@@ -323,7 +345,7 @@ impl Sink for ApiServer {
         }
     }
 
-    fn deleted(&self, _: &Context, _: &str, name: &str, _: Option<&str>) {
+    fn deleted(&self, _: &Context, _: &str, name: &str, _: Last<'_>) {
         self.0.lock().remove(name);
     }
 
@@ -343,7 +365,7 @@ impl Sink for Grantable {
         learn(context, |cluster| cluster.grantable = facts::grantable(&object));
     }
 
-    fn deleted(&self, context: &Context, _: &str, _: &str, _: Option<&str>) {
+    fn deleted(&self, context: &Context, _: &str, _: &str, _: Last<'_>) {
         learn(context, |cluster| cluster.grantable = Vec::new());
     }
 

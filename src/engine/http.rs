@@ -21,8 +21,8 @@ const STUCK: Duration = Duration::from_secs(300);
 pub struct Probes {
     /// What all tasks share.
     pub context: Arc<Context>,
-    /// The watches, by name.
-    pub watches: Arc<Vec<(&'static str, Arc<Progress>)>>,
+    /// The watches: their names, whether they are needed, and how far they are.
+    pub watches: Arc<Vec<(&'static str, bool, Arc<Progress>)>>,
 }
 
 /// The routes.
@@ -47,14 +47,13 @@ async fn healthz(State(probes): State<Probes>) -> Response {
     "ok\n".into_response()
 }
 
-/// Ready: every watch has listed and is connected, so what the operator knows is what is.
+/// Ready: every watch that is needed has listed and is connected, so what the operator knows is what is.
 async fn readyz(State(probes): State<Probes>) -> Response {
-    let lacking: Vec<&str> = probes
+    let lacking = probes
         .watches
         .iter()
-        .filter(|(_, p)| !p.is_listed() || p.is_broken())
-        .map(|(name, _)| *name)
-        .collect();
+        .filter(|(_, needed, p)| *needed && (!p.is_listed() || p.is_broken()));
+    let lacking: Vec<&str> = lacking.map(|(name, ..)| *name).collect();
     if lacking.is_empty() && probes.context.index.lock().is_synced() {
         return "ok\n".into_response();
     }
@@ -68,7 +67,7 @@ async fn metrics(State(probes): State<Probes>) -> Response {
         let depth = i64::try_from(probes.context.queue.depth(lane)).unwrap_or(i64::MAX);
         metrics.queued.with_label_values(&[lane.as_str()]).set(depth);
     }
-    for (name, progress) in probes.watches.iter() {
+    for (name, _, progress) in probes.watches.iter() {
         let up = i64::from(progress.is_listed() && !progress.is_broken());
         metrics.watch_up.with_label_values(&[*name]).set(up);
     }

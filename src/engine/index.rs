@@ -16,12 +16,12 @@ use super::facts::{self, meta};
 use crate::api::v1alpha1::{BaselineReportStatus, SecurityBaselineStatus};
 use crate::core::gate::Fleet;
 use crate::core::object::{Canonical, ChildId, ChildKind, Digest, RESERVED_PREFIX};
-use crate::core::plan::Plan;
+use crate::core::plan::{Plan, Step};
 use crate::core::select::selects;
 use crate::core::settle::{Attempt, Settled, Standing, meaning};
 use crate::core::status::Tally;
 use crate::core::validate::Problems;
-use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, World};
+use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, World};
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
@@ -46,6 +46,8 @@ pub struct Index {
 #[derive(Default)]
 struct NamespaceEntry {
     facts: Option<NamespaceFacts>,
+    /// The resourceVersion of the newest that is known of the Namespace itself.
+    version: u64,
     children: BTreeMap<ChildId, ChildEntry>,
     report: Option<ReportEntry>,
     attempt: Attempt,
@@ -70,8 +72,9 @@ struct ChildEntry {
     live: Option<Fingerprint>,
     wanted: Option<Digest>,
     evidence: Option<Arc<Value>>,
-    /// The resourceVersion of our own last write: older events are echoes of what was before it.
-    written: u64,
+    /// The resourceVersion of the newest that is known of it, be it an event, an answer or its deletion. Answers to our
+    /// own requests overtake events, and are overtaken by them: whatever is older says nothing.
+    version: u64,
 }
 
 #[derive(Clone, PartialEq)]
@@ -79,6 +82,15 @@ struct Fingerprint {
     uid: String,
     resource_version: String,
     digest: Digest,
+}
+
+/// What is known of an object that is gone: nothing, if it vanished while nobody watched.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Last<'a> {
+    /// Its UID.
+    pub uid: Option<&'a str>,
+    /// The resourceVersion of its deletion.
+    pub version: Option<&'a str>,
 }
 
 /// The report of a namespace, as it was last seen or written.
@@ -182,9 +194,14 @@ impl Index {
     /// Takes up a namespace as it is. Answers whether it is to be looked at.
     pub fn namespace_seen(&mut self, object: &Value) -> bool {
         let facts = facts::namespace(object);
+        let version = version_number(meta(object, "resourceVersion"));
         let name = facts.name.clone();
         let excluded = self.config.excludes(&name);
         let entry = self.entry(&name);
+        if version < entry.version {
+            return false;
+        }
+        entry.version = version;
         let known = entry.facts.as_ref();
         // Who touched the namespace last is only told where something else is to be told.
         let same = |known: &NamespaceFacts| {
@@ -197,12 +214,18 @@ impl Index {
         if known.is_some_and(same) {
             return false;
         }
+        let mut dropped = 0;
         if known.is_some_and(|known| known.uid != facts.uid) {
             // Another namespace of the same name: nothing that was known of the old one counts.
-            *entry = NamespaceEntry::default();
+            dropped = entry.children.values().filter(|c| c.evidence.is_some()).count();
+            *entry = NamespaceEntry {
+                version,
+                ..NamespaceEntry::default()
+            };
         }
         let had_report = entry.report.is_some();
         entry.facts = Some(facts);
+        self.evidence -= dropped;
         let Some(entry) = self.namespaces.get(name.as_str()) else {
             return false;
         };
@@ -222,12 +245,12 @@ impl Index {
         counted
     }
 
-    /// The baselines that select a namespace.
+    /// The baselines that count a namespace: those that select it, unless it is being deleted.
     pub fn counting(&self, name: &str) -> Vec<Arc<str>> {
         let Some(facts) = self.namespaces.get(name).and_then(|e| e.facts.as_ref()) else {
             return Vec::new();
         };
-        if self.config.excludes(name) {
+        if self.config.excludes(name) || facts.terminating {
             return Vec::new();
         }
         self.accepted()
@@ -259,7 +282,7 @@ impl Index {
     // ---- children ----
 
     /// Takes up a child as an event or an answer shows it. Answers whether its namespace is to be looked at.
-    pub fn child_seen(&mut self, kind: &'static ChildKind, object: Value, ours: bool) -> bool {
+    pub fn child_seen(&mut self, kind: &'static ChildKind, object: Value) -> bool {
         let name = meta(&object, "name");
         if !name.starts_with(RESERVED_PREFIX) {
             return false;
@@ -278,11 +301,10 @@ impl Index {
         let (synced, kept) = (self.synced, self.evidence);
         let entry = self.entry(&namespace);
         let child = entry.children.entry(id.clone()).or_default();
-        if ours {
-            child.written = child.written.max(version);
-        } else if version < child.written {
+        if version < child.version {
             return false;
         }
+        child.version = version;
         if child.live.as_ref() == Some(&live) {
             return false;
         }
@@ -305,7 +327,7 @@ impl Index {
     }
 
     /// Notes that a child is gone. Answers whether its namespace is to be looked at.
-    pub fn child_gone(&mut self, kind: &'static ChildKind, namespace: &str, name: &str, uid: Option<&str>) -> bool {
+    pub fn child_gone(&mut self, kind: &'static ChildKind, namespace: &str, name: &str, last: Last<'_>) -> bool {
         let id = ChildId {
             kind,
             name: name.to_owned(),
@@ -318,7 +340,13 @@ impl Index {
             return false;
         };
         // The deletion of an earlier object of this name says nothing of the one that is there now.
-        if child.live.is_none() || uid.is_some_and(|uid| child.live.as_ref().is_some_and(|l| l.uid != uid)) {
+        let version = last.version.map(version_number);
+        if version.is_some_and(|version| version < child.version) {
+            return false;
+        }
+        child.version = version.unwrap_or(child.version);
+        let another = |live: &Fingerprint| last.uid.is_some_and(|uid| live.uid != uid);
+        if child.live.as_ref().is_none_or(another) {
             return false;
         }
         child.live = None;
@@ -333,6 +361,22 @@ impl Index {
         }
         self.forget_if_empty(namespace);
         synced && concerns
+    }
+
+    /// Notes that the children of a kind are listed anew. What the list shows holds, whatever its resourceVersions: a
+    /// restored etcd counts from an earlier one.
+    pub fn children_listed_anew(&mut self, kind: &'static ChildKind) {
+        let children = self.namespaces.values_mut().flat_map(|entry| &mut entry.children);
+        for (_, child) in children.filter(|(id, _)| id.kind == kind) {
+            child.version = 0;
+        }
+    }
+
+    /// The same of the namespaces.
+    pub fn namespaces_listed_anew(&mut self) {
+        for entry in self.namespaces.values_mut() {
+            entry.version = 0;
+        }
     }
 
     /// The live children of a kind, as namespace and name.
@@ -496,10 +540,47 @@ impl Index {
 
     /// Keeps an object that was read for a plan.
     pub fn evidence(&mut self, namespace: &str, id: &ChildId, object: Value) {
-        self.child_seen(id.kind, object.clone(), false);
+        let version = meta(&object, "resourceVersion").to_owned();
+        self.child_seen(id.kind, object.clone());
         let child = self.entry(namespace).children.entry(id.clone()).or_default();
-        if child.evidence.replace(Arc::new(object)).is_none() {
+        // Events may have told of something newer while it was read: it would prove what is no longer so.
+        let newest = child.live.as_ref().is_some_and(|live| live.resource_version == version);
+        if newest && child.evidence.replace(Arc::new(object)).is_none() {
             self.evidence += 1;
+        }
+    }
+
+    /// Takes up what we did ourselves before the report tells it: the next plan, which may come first, is not to take it
+    /// for somebody else's doing.
+    pub fn did(&mut self, name: &str, holder: &Baseline, step: &Step) {
+        let Some(entry) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        let Some(report) = &mut entry.report else { return };
+        match step {
+            Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => {
+                let now = entry.children.get(&child.id);
+                // Somebody may have changed it since.
+                let as_written = now.and_then(|c| c.live.as_ref().filter(|l| c.wanted == Some(l.digest)));
+                if let Some(live) = as_written {
+                    let recorded = Recorded {
+                        uid: live.uid.clone(),
+                        baseline: holder.uid.clone(),
+                        digest: Some(live.digest),
+                    };
+                    report.prior.inventory.insert(child.id.clone(), recorded);
+                }
+            }
+            Step::Delete { id, .. } => {
+                report.prior.inventory.remove(id);
+            }
+            Step::Label(labels) => report.prior.labels.retain(|key, value| match labels.get(key) {
+                Some(written) => {
+                    value.value.clone_from(written);
+                    true
+                }
+                None => false,
+            }),
         }
     }
 
@@ -653,3 +734,6 @@ impl Index {
 fn version_number(version: &str) -> u64 {
     version.parse().unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod order_tests;

@@ -14,10 +14,8 @@ use super::index::ReportSeen;
 use super::queue::{Key, Lane};
 use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
-use crate::controls::REGISTRY;
 use crate::core::gate;
 use crate::core::object::FIELD_MANAGER;
-use crate::core::plan::plan;
 use crate::core::settle::{MOST_RECORDS, meaning, settle};
 
 /// The pause before a report that could not be written is tried again.
@@ -27,13 +25,12 @@ const CONFLICT: Duration = Duration::from_millis(200);
 
 /// Settles a namespace and writes its report.
 pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
-    let Some((world, _)) = observe(context, name).await else {
+    let Some((world, plan)) = observe(context, name).await else {
         return;
     };
     if world.namespace.terminating {
         return;
     }
-    let plan = plan(REGISTRY, &world);
     let (settled, seen) = {
         let mut index = context.index.lock();
         let verdict = gate::judge(index.fleet(), &plan);

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Context;
 use super::clock::SystemClock;
-use super::cluster;
+use super::cluster::{self, Source};
 use super::config::Config;
 use super::events::Events;
 use super::http::{Probes, routes};
@@ -25,6 +25,8 @@ use super::work::worker;
 /// How often the configuration file is looked at for its emergency stop.
 const LOOK_AT_CONFIG: Duration = Duration::from_secs(2);
 
+/// How long the start waits for what is of use but not needed.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long work that is under way may take to end, when the operator is told to end: less than the 30 s after which a
 /// kubelet kills it.
 const GRACE: Duration = Duration::from_secs(15);
@@ -76,69 +78,20 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %context.config.listen, "the operator starts");
 
     let mut tasks = JoinSet::new();
-    let first = cluster::first_sources(&context);
-    let rest = cluster::sources();
-    let progress = |sources: &[cluster::Source]| -> Vec<(&'static str, Arc<Progress>)> {
-        sources
-            .iter()
-            .map(|(watched, _)| (watched.name, Arc::default()))
-            .collect()
-    };
-    let (first_progress, rest_progress) = (progress(&first), progress(&rest));
-    let watches = Arc::new([first_progress.clone(), rest_progress.clone()].concat());
-
+    let (first, rest) = (cluster::first_sources(&context), cluster::sources());
+    let watches = first
+        .iter()
+        .chain(&rest)
+        .map(|s| (s.watched.name, s.watched.needed, s.progress.clone()));
     let probes = Probes {
         context: context.clone(),
-        watches,
+        watches: Arc::new(watches.collect()),
     };
     tasks.spawn(async move {
         let served = axum::serve(listener, routes(probes)).await;
         format!("the server of metrics and probes: {served:?}")
     });
-    // Baselines come before what they are about, and nothing is judged before everything was seen once.
-    for ((watched, sink), (_, progress)) in first.into_iter().zip(&first_progress) {
-        let name = watched.name;
-        let watching = watch(context.clone(), watched, sink, progress.clone());
-        tasks.spawn(async move {
-            watching.await;
-            format!("the watch of {name}")
-        });
-    }
-    let starting = context.clone();
-    tasks.spawn(async move {
-        for (_, progress) in &first_progress {
-            progress.listed().await;
-        }
-        let mut watching = JoinSet::new();
-        for ((watched, sink), (_, progress)) in rest.into_iter().zip(&rest_progress) {
-            watching.spawn(watch(starting.clone(), watched, sink, progress.clone()));
-        }
-        for (_, progress) in &rest_progress {
-            progress.listed().await;
-        }
-        let namespaces = starting.index.lock().all_synced();
-        tracing::info!(
-            namespaces = namespaces.len(),
-            "everything was seen once; the work begins"
-        );
-        let baselines: Vec<Arc<str>> = starting
-            .index
-            .lock()
-            .baselines()
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in namespaces {
-            starting.queue.push(Key::Namespace(name), Lane::Rollout);
-        }
-        for name in baselines {
-            starting.queue.push(Key::Baseline(name), Lane::Status);
-        }
-        for _ in 0..starting.config.workers {
-            watching.spawn(worker(starting.clone()));
-        }
-        watching.join_next().await;
-        "a watch or a worker".to_owned()
-    });
+    tasks.spawn(work(context.clone(), first, rest));
     if let Some(path) = config_path {
         tasks.spawn(follow_stop(context.clone(), path));
     }
@@ -159,6 +112,69 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
             Some(Err(error)) => error.to_string(),
             None => "all of them".to_owned(),
         })),
+    }
+}
+
+/// Sees everything once, and then works for ever. Baselines come before what they are about, and nothing is judged
+/// before everything was seen: absence means nothing until then.
+async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> String {
+    let mut tasks = JoinSet::new();
+    for sources in [first, rest] {
+        let started: Vec<_> = sources
+            .into_iter()
+            .map(|source| start(&context, source, &mut tasks))
+            .collect();
+        for (name, needed, progress) in started {
+            if needed {
+                progress.listed().await;
+            } else if tokio::time::timeout(PATIENCE, progress.listed()).await.is_err() {
+                tracing::warn!(watch = name, "this cannot be read; what depends on it is held");
+            }
+        }
+    }
+    let namespaces = context.index.lock().all_synced();
+    tracing::info!(
+        namespaces = namespaces.len(),
+        "everything was seen once; the work begins"
+    );
+    look_at(&context, namespaces);
+    for _ in 0..context.config.workers {
+        let context = context.clone();
+        tasks.spawn(async move {
+            worker(context).await;
+            "a worker".to_owned()
+        });
+    }
+    match tasks.join_next().await {
+        Some(Ok(what)) => what,
+        other => format!("{other:?}"),
+    }
+}
+
+fn start(context: &Arc<Context>, source: Source, tasks: &mut JoinSet<String>) -> (&'static str, bool, Arc<Progress>) {
+    let Source {
+        watched,
+        sink,
+        progress,
+    } = source;
+    let started = (watched.name, watched.needed, progress.clone());
+    let context = context.clone();
+    tasks.spawn(async move {
+        let name = watched.name;
+        watch(context, watched, sink, progress).await;
+        format!("the watch of {name}")
+    });
+    started
+}
+
+/// Has these namespaces looked at, and the status of every baseline.
+fn look_at(context: &Context, namespaces: Vec<Arc<str>>) {
+    let baselines: Vec<Arc<str>> = context.index.lock().baselines().map(|(name, _)| name.clone()).collect();
+    for name in namespaces {
+        context.queue.push(Key::Namespace(name), Lane::Rollout);
+    }
+    for name in baselines {
+        context.queue.push(Key::Baseline(name), Lane::Status);
     }
 }
 
@@ -189,14 +205,8 @@ async fn follow_stop(context: Arc<Context>, path: PathBuf) -> String {
         context.metrics.stopped.set(i64::from(config.stop));
         tracing::warn!(stop = config.stop, "the emergency stop was changed");
         let namespaces = index.selected();
-        let baselines: Vec<Arc<str>> = index.baselines().map(|(name, _)| name.clone()).collect();
         drop(index);
-        for name in namespaces {
-            context.queue.push(Key::Namespace(name), Lane::Rollout);
-        }
-        for name in baselines {
-            context.queue.push(Key::Baseline(name), Lane::Status);
-        }
+        look_at(&context, namespaces);
     }
 }
 

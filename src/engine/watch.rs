@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Context;
+use super::index::Last;
 
 /// How long a watch has to live before a break counts as the first one again.
 const LIVED: Duration = Duration::from_secs(30);
@@ -32,8 +33,10 @@ const PAGE: u32 = 250;
 pub trait Sink: Send + Sync + 'static {
     /// An object is there, or changed.
     fn applied(&self, context: &Context, object: Value);
-    /// An object is gone. Its UID is known unless it vanished while nobody watched.
-    fn deleted(&self, context: &Context, namespace: &str, name: &str, uid: Option<&str>);
+    /// An object is gone.
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>);
+    /// All objects are listed anew.
+    fn listed_anew(&self, _: &Context) {}
     /// What is known to be there, as namespace and name: after a list, what it did not show is gone.
     fn known(&self, context: &Context) -> BTreeSet<(String, String)>;
 }
@@ -48,6 +51,8 @@ pub struct Watched {
     pub config: watcher::Config,
     /// The watch's name in logs and metrics.
     pub name: &'static str,
+    /// Whether nothing can be judged before it has listed. Without one that is not needed, what depends on it is held.
+    pub needed: bool,
 }
 
 /// Whether a watch has listed once, and whether it is connected now.
@@ -83,7 +88,7 @@ impl Progress {
     }
 }
 
-/// Watches for ever.
+/// Watches for ever; to return is an error.
 pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>, progress: Arc<Progress>) {
     let api: Api<DynamicObject> = match &watched.namespace {
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &watched.resource),
@@ -103,14 +108,17 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                     tracing::info!(watch = watched.name, "the watch works again");
                 }
                 match event {
-                    Event::Init => shown.clear(),
+                    Event::Init => {
+                        shown.clear();
+                        sink.listed_anew(&context);
+                    }
                     Event::InitApply(object) => {
                         shown.insert(place(&object));
                         sink.applied(&context, into_value(object));
                     }
                     Event::InitDone => {
                         for (namespace, name) in sink.known(&context).difference(&shown) {
-                            sink.deleted(&context, namespace, name, None);
+                            sink.deleted(&context, namespace, name, Last::default());
                         }
                         shown = BTreeSet::new();
                         progress.listed.store(true, Ordering::Release);
@@ -119,11 +127,16 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                     Event::Apply(object) => sink.applied(&context, into_value(object)),
                     Event::Delete(object) => {
                         let (namespace, name) = place(&object);
-                        sink.deleted(&context, &namespace, &name, object.metadata.uid.as_deref());
+                        let last = Last {
+                            uid: object.metadata.uid.as_deref(),
+                            version: object.metadata.resource_version.as_deref(),
+                        };
+                        sink.deleted(&context, &namespace, &name, last);
                     }
                 }
             }
-            Ok(None) => unreachable_end(watched.name),
+            // kube's watch stream never ends. If it did, the operator would go on half blind: it ends instead.
+            Ok(None) => return,
             Err(error) => {
                 failures = if Instant::now() < in_a_row {
                     failures.saturating_add(1)
@@ -148,15 +161,6 @@ fn pause(failures: u32, jitter: f64) -> Duration {
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
         .min(LONGEST_PAUSE);
     full.mul_f64(1.0 - jitter / 2.0)
-}
-
-/// kube's watch stream never ends; if it ever did, the supervisor restarts the process rather than going on half blind.
-fn unreachable_end(name: &str) -> ! {
-    tracing::error!(
-        watch = name,
-        "the watch ended, which it never should; the operator restarts"
-    );
-    std::process::exit(70)
 }
 
 fn place(object: &DynamicObject) -> (String, String) {

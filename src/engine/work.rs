@@ -11,6 +11,7 @@ use super::Context;
 use super::apply::{api, apply};
 use super::baselines;
 use super::errors::{Failed, judge};
+use super::index::Last;
 use super::queue::{Job, Key, Lane};
 use super::report;
 use crate::controls::REGISTRY;
@@ -76,6 +77,9 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
             match apply(context, &world, action).await {
                 Ok(()) => {
                     tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
+                    if let Some(holder) = &plan.holder {
+                        context.index.lock().did(name, holder, &action.step);
+                    }
                     done.push((action.clone(), Ok(())));
                 }
                 Err(Failed::Gone) => {}
@@ -130,7 +134,10 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>) -> Option<(World, 
                     }
                 }
                 Ok(None) => {
-                    context.index.lock().child_gone(id.kind, name, &id.name, None);
+                    context
+                        .index
+                        .lock()
+                        .child_gone(id.kind, name, &id.name, Last::default());
                 }
                 Err(error) => {
                     tracing::info!(namespace = %name, object = %id, %error, "could not be read");
@@ -167,7 +174,10 @@ async fn refresh(context: &Arc<Context>, world: &World, action: &crate::core::pl
             }
         }
         Ok(None) => {
-            context.index.lock().child_gone(id.kind, namespace, &id.name, None);
+            context
+                .index
+                .lock()
+                .child_gone(id.kind, namespace, &id.name, Last::default());
         }
         Err(error) => tracing::debug!(%namespace, object = %id, ?error, failed = ?judge(&error), "could not be read"),
     }

@@ -224,3 +224,24 @@ fn the_readme_knows_every_configuration_key_metric_and_condition() {
         );
     }
 }
+
+#[test]
+fn the_operations_page_explains_every_reason_for_what_is_blocked() {
+    let page = std::fs::read_to_string(file("docs/operations.md")).unwrap();
+    let mut reasons = BTreeSet::new();
+    for path in sources(file("src")).iter().filter(|p| !p.ends_with("tests.rs")) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let stated = text
+            .split("reason: \"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next());
+        reasons.extend(stated.map(str::to_owned));
+    }
+    assert!(reasons.len() > 6, "the reasons were not found: {reasons:?}");
+    for reason in reasons {
+        assert!(
+            page.contains(&format!("`{reason}`")),
+            "docs/operations.md does not explain {reason}"
+        );
+    }
+}

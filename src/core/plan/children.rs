@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::{Action, Finding, FindingKind, Plan, Section, Step};
 use crate::api::v1alpha1::Mode;
-use crate::core::control::Registry;
+use crate::core::control::{Held, Registry};
 use crate::core::drift::{Difference, claimed_by, differences};
 use crate::core::object::{Canonical, Child, Digest};
+use crate::core::text::bounded;
 use crate::core::world::{Baseline, Live, Recorded, World};
 
-/// Plans how a child comes to be as asked for, or stays so.
+/// Plans how a child comes to be as asked for, or stays so. Answers what stands in the way, if something does.
 pub(super) fn keep(
     world: &World,
     holder: &Baseline,
@@ -18,7 +19,7 @@ pub(super) fn keep(
     child: &Child,
     findings: &mut Vec<Finding>,
     plan: &mut Plan,
-) {
+) -> Option<Held> {
     let asked = child.canonical();
     let wanted = asked.digest();
     plan.wanted.insert(child.id.clone(), wanted);
@@ -43,15 +44,15 @@ pub(super) fn keep(
         if mode == Mode::Enforce {
             push(plan, section, child, Step::Create(child.clone()));
         }
-        return;
+        return None;
     };
     if live.digest == wanted {
         plan.inventory.insert(child.id.clone(), record(holder, live, wanted));
-        return;
+        return None;
     }
     let Some(object) = &live.object else {
         plan.unread.push(child.id.clone());
-        return;
+        return None;
     };
     let kind = match recorded {
         None => FindingKind::NameTaken,
@@ -66,13 +67,24 @@ pub(super) fn keep(
         claimed_by: claimed_by(object),
     });
     if mode == Mode::Enforce {
+        let terminating = object["metadata"]["deletionTimestamp"].is_string();
         let fixed = child
             .id
             .kind
             .immutable
             .iter()
             .any(|p| asked.0.pointer(p) != canonical.0.pointer(p));
-        let step = if fixed {
+        let step = if fixed && terminating {
+            // Deleting it once more changes nothing; once it is gone, its deletion brings us back.
+            return Some(Held {
+                id: child.id.clone(),
+                reason: "BeingDeleted",
+                message: format!(
+                    "what differs can only be changed by recreating it, and it is deleted, but another client's finalizer holds it: {}; it is created anew once that is removed",
+                    bounded(&object["metadata"]["finalizers"].to_string(), 256)
+                ),
+            });
+        } else if fixed {
             Step::Recreate {
                 child: child.clone(),
                 uid: live.uid.clone(),
@@ -86,6 +98,7 @@ pub(super) fn keep(
         };
         push(plan, section, child, step);
     }
+    None
 }
 
 /// Plans the removal of what is recorded as ours and no longer asked for: by the UID on record, for the baseline on

@@ -190,6 +190,20 @@ fn what_was_changed_before_the_spec_was_is_still_drift() {
 }
 
 #[test]
+fn a_copy_of_what_was_asked_for_earlier_that_somebody_else_made_is_drift() {
+    let mut world = converged(full_spec());
+    let deny = id(&world, DENY);
+    let copy = (**world.live[&deny].object.as_ref().unwrap()).clone();
+    put(&mut world, &deny, copy, None);
+    assert_eq!(found(&plan(REGISTRY, &world)), [], "as asked for, whoever made it");
+    respec(
+        &mut world,
+        full_spec_but(json!({"networkIsolation": {"allowSameNamespace": false}})),
+    );
+    assert!(found(&plan(REGISTRY, &world)).contains(&(FindingKind::Changed, DENY.to_owned())));
+}
+
+#[test]
 fn an_unknown_object_under_a_wanted_name_is_taken_over_and_told_apart_from_drift() {
     let mut world = converged(full_spec());
     let deny = id(&world, DENY);

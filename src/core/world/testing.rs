@@ -191,7 +191,16 @@ pub(crate) fn carry_out(world: &mut World, plan: &Plan) {
             Step::Replace { child, live } => {
                 let uid = world.live[&child.id].uid.clone();
                 assert_eq!(live["metadata"]["uid"], uid, "replaces what is there");
-                put(world, &child.id, child.to_replacement(&namespace, live), Some(uid));
+                let replacement = child.to_replacement(&namespace, live);
+                let canonical = |object| Canonical::of(child.id.kind, object).0;
+                for fixed in child.id.kind.immutable {
+                    assert_eq!(
+                        canonical(&replacement).pointer(fixed),
+                        canonical(live).pointer(fixed),
+                        "{fixed} cannot be changed"
+                    );
+                }
+                put(world, &child.id, replacement, Some(uid));
             }
             Step::Recreate { child, uid, .. } => {
                 assert_eq!(&world.live[&child.id].uid, uid, "recreates what is there");

@@ -1,0 +1,92 @@
+//! Answers to our own requests and events of watches come in any order; the newer one holds.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controls::kind_named;
+
+const KIND: &str = "ResourceQuota";
+
+fn quota(version: u64, pods: u64) -> Value {
+    json!({
+        "metadata": {"name": "security-baseline-compute", "namespace": "a", "uid": "u", "resourceVersion": version.to_string()},
+        "spec": {"hard": {"pods": pods.to_string()}},
+    })
+}
+
+fn index() -> Index {
+    Index::new(Config::default())
+}
+
+fn live(index: &Index) -> Option<String> {
+    let child = index.namespaces.get("a")?.children.values().next()?;
+    Some(child.live.as_ref()?.resource_version.clone())
+}
+
+#[test]
+fn an_answer_that_an_event_overtook_does_not_hide_what_the_event_told() {
+    let (mut index, kind) = (index(), kind_named(KIND).unwrap());
+    index.child_seen(kind, quota(11, 5000));
+    index.child_seen(kind, quota(10, 50));
+    assert_eq!(live(&index).as_deref(), Some("11"));
+}
+
+#[test]
+fn an_answer_that_a_deletion_overtook_does_not_bring_the_object_back() {
+    let (mut index, kind) = (index(), kind_named(KIND).unwrap());
+    index.namespace_seen(&json!({"metadata": {"name": "a", "uid": "n", "resourceVersion": "1"}}));
+    index.child_seen(kind, quota(10, 50));
+    let id = ChildId {
+        kind,
+        name: "security-baseline-compute".to_owned(),
+    };
+    index.entry("a").children.get_mut(&id).unwrap().wanted = Some(Digest::of(&json!(1)));
+    let last = Last {
+        uid: Some("u"),
+        version: Some("12"),
+    };
+    index.child_gone(kind, "a", &id.name, last);
+    index.child_seen(kind, quota(11, 50));
+    assert_eq!(live(&index), None);
+    // Created anew after the deletion.
+    index.child_seen(kind, quota(13, 50));
+    assert_eq!(live(&index).as_deref(), Some("13"));
+}
+
+#[test]
+fn what_was_read_is_no_proof_of_what_is_newer() {
+    let (mut index, kind) = (index(), kind_named(KIND).unwrap());
+    let id = ChildId {
+        kind,
+        name: "security-baseline-compute".to_owned(),
+    };
+    index.child_seen(kind, quota(11, 5000));
+    index.evidence("a", &id, quota(10, 50));
+    assert!(index.namespaces["a"].children[&id].evidence.is_none());
+    index.evidence("a", &id, quota(11, 5000));
+    assert!(index.namespaces["a"].children[&id].evidence.is_some());
+}
+
+#[test]
+fn a_namespace_is_as_its_newest_version_says() {
+    let namespace = |version: u64, level: &str| json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": version.to_string(), "labels": {"level": level}}});
+    let mut index = index();
+    let level = |index: &Index| index.namespaces["a"].facts.as_ref().unwrap().labels["level"].clone();
+    index.namespace_seen(&namespace(12, "restricted"));
+    assert!(
+        !index.namespace_seen(&namespace(11, "privileged")),
+        "an event of before our answer"
+    );
+    assert_eq!(level(&index), "restricted");
+    index.namespace_seen(&namespace(13, "baseline"));
+    assert_eq!(level(&index), "baseline");
+}
+
+#[test]
+fn a_new_list_holds_even_where_versions_went_back() {
+    let (mut index, kind) = (index(), kind_named(KIND).unwrap());
+    index.child_seen(kind, quota(1000, 50));
+    index.children_listed_anew(kind);
+    index.child_seen(kind, quota(10, 5000));
+    assert_eq!(live(&index).as_deref(), Some("10"));
+}
