@@ -12,6 +12,8 @@
 mod access;
 mod admission;
 mod baselines;
+mod contract;
+mod docs;
 mod drift;
 mod enforcement;
 mod faults;
