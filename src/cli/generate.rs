@@ -7,10 +7,13 @@ use crate::api::crds;
 
 /// Prints the CRDs as one stream of YAML documents.
 pub(super) fn print_crds() -> Done {
+    let mut text = String::new();
     for crd in crds::all()? {
-        print!("---\n{}", crd.text()?);
+        text += "---
+";
+        text += &crd.text()?;
     }
-    Ok(())
+    super::print(&text)
 }
 
 /// Writes the generated files of a checkout.

@@ -4,6 +4,7 @@ mod generate;
 mod render;
 mod run;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,3 +58,12 @@ pub fn main() -> ExitCode {
 
 /// What a command answers when it fails: a sentence for a person.
 type Done = Result<(), Box<dyn std::error::Error>>;
+
+/// Prints a text. Who reads only its beginning (`| head`) has what they want.
+fn print(text: &str) -> Done {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
+    }
+}

@@ -44,8 +44,7 @@ pub(super) fn render(args: &Args) -> Done {
     } else {
         std::fs::read_to_string(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?
     };
-    print!("{}", rendered(&text, &args.namespace, &args.namespace_labels)?);
-    Ok(())
+    super::print(&rendered(&text, &args.namespace, &args.namespace_labels)?)
 }
 
 /// The objects that Enforce would create, as YAML documents; remarks as comments.

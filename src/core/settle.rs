@@ -202,7 +202,7 @@ fn baselines(plan: &Plan) -> Vec<HeldBaseline> {
     };
     plan.holder
         .iter()
-        .map(entry("Holds"))
+        .map(entry(HeldBaseline::HOLDS))
         .chain(plan.conflicting.iter().map(entry("Conflict")))
         .take(256)
         .collect()

@@ -6,11 +6,13 @@ use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::errors::{Failed, judge};
+use super::errors::Failed;
 use super::index::Last;
 use super::work::in_time;
 use crate::core::object::{Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
 use crate::core::plan::{Action, Step};
+use crate::core::settle::Failure;
+use crate::core::text::bounded;
 use crate::core::world::World;
 
 /// Carries out one action.
@@ -47,19 +49,17 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
     };
     let outcome = match &done {
         Ok(()) => "done",
-        Err(error) => match judge(error) {
-            Failed::Conflict => "conflict",
-            Failed::Gone => "gone",
-            Failed::Blocked(_) => "refused",
-            Failed::Transient(_) => "failed",
-        },
+        Err(Failed::Conflict) => "conflict",
+        Err(Failed::Gone) => "gone",
+        Err(Failed::Blocked(_)) => "refused",
+        Err(Failed::Transient(_)) => "failed",
     };
     context
         .metrics
         .writes
         .with_label_values(&[operation, kind, outcome])
         .inc();
-    done.map_err(|error| judge(&error))
+    done
 }
 
 /// The API of a kind in a namespace.
@@ -79,7 +79,7 @@ fn params(dry_run: bool) -> PostParams {
     }
 }
 
-async fn create(context: &Context, world: &World, child: &Child) -> kube::Result<()> {
+async fn create(context: &Context, world: &World, child: &Child) -> Result<(), Failed> {
     let namespace = &world.namespace.name;
     let object = object(child.to_object(namespace))?;
     let written = in_time(api(context, namespace, child.id.kind).create(&params(false), &object)).await?;
@@ -87,7 +87,7 @@ async fn create(context: &Context, world: &World, child: &Child) -> kube::Result
     Ok(())
 }
 
-async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> kube::Result<()> {
+async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<(), Failed> {
     let namespace = &world.namespace.name;
     let replacement = object(child.to_replacement(namespace, live))?;
     let api = api(context, namespace, child.id.kind);
@@ -106,7 +106,7 @@ async fn replace(context: &Context, world: &World, child: &Child, live: &Value) 
 
 /// Deletes and creates what cannot be changed. The new object is tried out first, under another name: what would be
 /// refused (a grant that the operator may not hand out) must not cost the old one.
-async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> kube::Result<()> {
+async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> Result<(), Failed> {
     let namespace = &world.namespace.name;
     let api = api(context, namespace, child.id.kind);
     let mut trial = child.to_object(namespace);
@@ -120,19 +120,20 @@ async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, ve
     create(context, world, child).await
 }
 
-async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> kube::Result<()> {
+async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> Result<(), Failed> {
     let namespace = &world.namespace.name;
     match remove(&api(context, namespace, id.kind), &id.name, uid, version).await {
         // Gone already is as good.
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(Failed::Gone) => {}
         other => other?,
     }
     gone(context, namespace, id, uid);
     Ok(())
 }
 
-/// Deletes an object, and only the very one that was judged, as it was then.
-async fn remove(api: &Api<DynamicObject>, name: &str, uid: &str, version: &str) -> kube::Result<()> {
+/// Deletes an object, and only the very one that was judged, as it was then. One that another client's finalizer keeps
+/// is not gone: nothing can be created in its place.
+async fn remove(api: &Api<DynamicObject>, name: &str, uid: &str, version: &str) -> Result<(), Failed> {
     let preconditions = Preconditions {
         uid: Some(uid.to_owned()),
         resource_version: Some(version.to_owned()),
@@ -141,7 +142,21 @@ async fn remove(api: &Api<DynamicObject>, name: &str, uid: &str, version: &str) 
         preconditions: Some(preconditions),
         ..DeleteParams::background()
     };
-    in_time(api.delete(name, &params)).await.map(drop)
+    let left = in_time(api.delete(name, &params)).await?.left();
+    let finalizers = left.and_then(|object| object.metadata.finalizers).unwrap_or_default();
+    if finalizers.is_empty() {
+        return Ok(());
+    }
+    Err(Failed::Blocked(Failure {
+        reason: "HeldByFinalizer",
+        message: bounded(
+            &format!(
+                "it is being deleted, and another client's finalizer keeps it: {}; remove the finalizer",
+                finalizers.join(", ")
+            ),
+            1024,
+        ),
+    }))
 }
 
 /// Applies exactly these labels. The UID makes it fail rather than reach another namespace of the same name.
@@ -149,7 +164,7 @@ async fn label(
     context: &Context,
     world: &World,
     labels: &std::collections::BTreeMap<String, String>,
-) -> kube::Result<()> {
+) -> Result<(), Failed> {
     let name = &world.namespace.name;
     let body = json!({
         "apiVersion": "v1",

@@ -2,6 +2,7 @@
 
 use kube::Error;
 
+use crate::core::object::RESERVED_PREFIX;
 use crate::core::settle::Failure;
 use crate::core::text::bounded;
 
@@ -21,6 +22,12 @@ pub enum Failed {
 /// The text with which the API server refuses to let a grant exceed what the operator has itself.
 const ESCALATION: &str = "attempting to grant RBAC permissions not currently held";
 
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        judge(&error)
+    }
+}
+
 /// Judges a failed request.
 pub fn judge(error: &Error) -> Failed {
     let Error::Api(status) = error else {
@@ -33,6 +40,23 @@ pub fn judge(error: &Error) -> Failed {
     let causes = status.details.iter().flat_map(|d| &d.causes);
     match status.code {
         409 => Failed::Conflict,
+        // A binding is refused in the name of what it binds: all that we write ourselves has the reserved prefix.
+        404 if status
+            .details
+            .as_ref()
+            .is_some_and(|d| d.kind == "rolebindings" && !d.name.starts_with(RESERVED_PREFIX)) =>
+        {
+            let name = status.details.iter().map(|d| d.name.as_str()).collect::<String>();
+            Failed::Blocked(Failure {
+                reason: "RoleNotFound",
+                message: bounded(
+                    &format!(
+                        "the ClusterRole {name} does not exist: create it, or name another one in access.bindings"
+                    ),
+                    1024,
+                ),
+            })
+        }
         403 if causes.into_iter().any(|c| c.reason == "NamespaceTerminating") => Failed::Gone,
         404 => Failed::Gone,
         403 if message.contains(ESCALATION) => Failed::Blocked(Failure {

@@ -16,12 +16,12 @@ use super::facts::{self, meta};
 use crate::api::v1alpha1::{BaselineReportStatus, SecurityBaselineStatus};
 use crate::core::gate::Fleet;
 use crate::core::object::{Canonical, ChildId, ChildKind, Digest, RESERVED_PREFIX};
-use crate::core::plan::Plan;
+use crate::core::plan::{Plan, Step};
 use crate::core::select::selects;
 use crate::core::settle::{Attempt, Settled, Standing, meaning};
 use crate::core::status::Tally;
 use crate::core::validate::Problems;
-use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, World};
+use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, World};
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
@@ -214,8 +214,10 @@ impl Index {
         if known.is_some_and(same) {
             return false;
         }
+        let mut dropped = 0;
         if known.is_some_and(|known| known.uid != facts.uid) {
             // Another namespace of the same name: nothing that was known of the old one counts.
+            dropped = entry.children.values().filter(|c| c.evidence.is_some()).count();
             *entry = NamespaceEntry {
                 version,
                 ..NamespaceEntry::default()
@@ -223,6 +225,7 @@ impl Index {
         }
         let had_report = entry.report.is_some();
         entry.facts = Some(facts);
+        self.evidence -= dropped;
         let Some(entry) = self.namespaces.get(name.as_str()) else {
             return false;
         };
@@ -242,12 +245,12 @@ impl Index {
         counted
     }
 
-    /// The baselines that select a namespace.
+    /// The baselines that count a namespace: those that select it, unless it is being deleted.
     pub fn counting(&self, name: &str) -> Vec<Arc<str>> {
         let Some(facts) = self.namespaces.get(name).and_then(|e| e.facts.as_ref()) else {
             return Vec::new();
         };
-        if self.config.excludes(name) {
+        if self.config.excludes(name) || facts.terminating {
             return Vec::new();
         }
         self.accepted()
@@ -544,6 +547,40 @@ impl Index {
         let newest = child.live.as_ref().is_some_and(|live| live.resource_version == version);
         if newest && child.evidence.replace(Arc::new(object)).is_none() {
             self.evidence += 1;
+        }
+    }
+
+    /// Takes up what we did ourselves before the report tells it: the next plan, which may come first, is not to take it
+    /// for somebody else's doing.
+    pub fn did(&mut self, name: &str, holder: &Baseline, step: &Step) {
+        let Some(entry) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        let Some(report) = &mut entry.report else { return };
+        match step {
+            Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => {
+                let now = entry.children.get(&child.id);
+                // Somebody may have changed it since.
+                let as_written = now.and_then(|c| c.live.as_ref().filter(|l| c.wanted == Some(l.digest)));
+                if let Some(live) = as_written {
+                    let recorded = Recorded {
+                        uid: live.uid.clone(),
+                        baseline: holder.uid.clone(),
+                        digest: Some(live.digest),
+                    };
+                    report.prior.inventory.insert(child.id.clone(), recorded);
+                }
+            }
+            Step::Delete { id, .. } => {
+                report.prior.inventory.remove(id);
+            }
+            Step::Label(labels) => report.prior.labels.retain(|key, value| match labels.get(key) {
+                Some(written) => {
+                    value.value.clone_from(written);
+                    true
+                }
+                None => false,
+            }),
         }
     }
 

@@ -77,6 +77,9 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
             match apply(context, &world, action).await {
                 Ok(()) => {
                     tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
+                    if let Some(holder) = &plan.holder {
+                        context.index.lock().did(name, holder, &action.step);
+                    }
                     done.push((action.clone(), Ok(())));
                 }
                 Err(Failed::Gone) => {}

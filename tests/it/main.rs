@@ -9,15 +9,27 @@
     reason = "a test fails by panicking, and its name says what it is about"
 )]
 
+mod access;
+mod admission;
+mod baselines;
+mod contract;
+mod docs;
 mod drift;
 mod enforcement;
 mod faults;
+mod membership;
+mod network;
 mod normalisation;
 mod oracles;
+mod pod_security;
 mod quiet;
+mod removal;
+mod render;
 mod rig;
 mod scale;
+mod slipped_through;
 mod stage;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod tamper;

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::support::{ControlPlane, Stage, unique, watch_until};
+use crate::support::audit::{Mark, Request};
+use crate::support::{ControlPlane, Stage, unique, watch_gone, watch_until};
 
 /// The operator's executable.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_security-baseline-operator");
@@ -55,8 +56,10 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
         "Namespace" => ("", "v1", "namespaces"),
         "Service" => ("", "v1", "services"),
+        "EndpointSlice" => ("discovery.k8s.io", "v1", "endpointslices"),
         "Pod" => ("", "v1", "pods"),
         "ConfigMap" => ("", "v1", "configmaps"),
+        "ServiceAccount" => ("", "v1", "serviceaccounts"),
         "Event" => ("events.k8s.io", "v1", "events"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         other => panic!("the tests know no kind {other}"),
@@ -247,4 +250,128 @@ pub async fn metric(operator: &crate::support::Operator, name: &str) -> u64 {
         .filter_map(|line| line.rsplit_once(' '))
         .filter(|(sample, _)| *sample == name || sample.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')));
     values.map(|(_, value)| value.parse::<u64>().unwrap()).sum()
+}
+
+/// An object as JSON, if it is there.
+pub async fn get(client: &Client, kind: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+    let found = api(client, kind, namespace).get_opt(name).await.unwrap()?;
+    Some(serde_json::to_value(found).unwrap())
+}
+
+/// Creates an object of which all but its kind is given, as whoever this client is.
+pub async fn create(client: &Client, kind: &str, namespace: Option<&str>, object: Value) -> kube::Result<Value> {
+    let api = api(client, kind, namespace);
+    let mut object = object;
+    object["kind"] = json!(kind);
+    let path: Vec<&str> = api.resource_url().split('/').collect();
+    object["apiVersion"] = json!(match path[1] {
+        "api" => path[2].to_owned(),
+        _ => format!("{}/{}", path[2], path[3]),
+    });
+    let object = serde_json::from_value(object).unwrap();
+    let created = api.create(&PostParams::default(), &object).await?;
+    Ok(serde_json::to_value(created).unwrap())
+}
+
+/// Merges a patch into an object, as whoever this client is, under the field manager `somebody`.
+pub async fn merge(
+    client: &Client,
+    kind: &str,
+    namespace: Option<&str>,
+    name: &str,
+    patch: Value,
+) -> kube::Result<Value> {
+    let params = PatchParams {
+        field_manager: Some("somebody".to_owned()),
+        ..PatchParams::default()
+    };
+    let patched = api(client, kind, namespace)
+        .patch(name, &params, &Patch::Merge(patch))
+        .await?;
+    Ok(serde_json::to_value(patched).unwrap())
+}
+
+/// Deletes an object, as whoever this client is.
+pub async fn delete(client: &Client, kind: &str, namespace: Option<&str>, name: &str) {
+    api(client, kind, namespace)
+        .delete(name, &DeleteParams::default())
+        .await
+        .unwrap();
+}
+
+/// What the operator wrote to a namespace since then, and to the objects in it, but for its report and its events.
+pub fn writes_in(plane: &ControlPlane, since: Mark, namespace: &str) -> Vec<Request> {
+    let mut writes = plane.audit().writes_since(since).unwrap();
+    writes.retain(|w| {
+        (w.namespace.as_deref() == Some(namespace)
+            || w.resource == "namespaces" && w.name.as_deref() == Some(namespace))
+            && !matches!(w.resource.as_str(), "baselinereports" | "events")
+    });
+    writes
+}
+
+impl Set {
+    /// Waits until a baseline satisfies a predicate, and answers it.
+    pub async fn baseline_until(&self, name: &str, what: &str, predicate: impl Fn(&Value) -> bool) -> Value {
+        let baselines = api(&self.admin, "SecurityBaseline", None);
+        let found = watch_until(&baselines, name, what, SOON, |object| {
+            predicate(&serde_json::to_value(object).unwrap())
+        });
+        serde_json::to_value(found.await.unwrap()).unwrap()
+    }
+
+    /// Waits until an object of a namespace is there, and answers it.
+    pub async fn present(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        self.object_until(kind, namespace, name, "is there", |_| true).await
+    }
+
+    /// Waits until an object of a namespace is gone.
+    pub async fn gone(&self, kind: &str, namespace: &str, name: &str) {
+        watch_gone(&api(&self.admin, kind, Some(namespace)), name, SOON)
+            .await
+            .unwrap();
+    }
+
+    /// Waits until the labels of a namespace satisfy a predicate, and answers them.
+    pub async fn labels_until(&self, namespace: &str, what: &str, predicate: impl Fn(&Value) -> bool) -> Value {
+        let namespaces = api(&self.admin, "Namespace", None);
+        let found = watch_until(&namespaces, namespace, what, SOON, |object| {
+            predicate(&serde_json::to_value(&object.metadata.labels).unwrap())
+        });
+        serde_json::to_value(found.await.unwrap().metadata.labels).unwrap()
+    }
+
+    /// A fence: applies the spec with a change that means nothing, and waits until the namespace has been worked on at
+    /// the new generation. What had been in the queue for it before is done then.
+    pub async fn fence(&self, namespace: &str, mut spec: Value) -> Value {
+        spec["excludedNamespaces"] = json!([unique("fence")]);
+        let generation = self.baseline(spec).await.metadata.generation;
+        self.baseline_until(&self.name, "judged anew, with nothing pending", |b| {
+            b["status"]["observedGeneration"] == json!(generation) && b["status"]["namespaces"]["pending"] == 0
+        })
+        .await;
+        self.report_until(namespace, "of the new generation", |r| {
+            r["status"]["baselines"].as_array().is_some_and(|b| {
+                b.iter()
+                    .any(|b| b["name"] == self.name && b["generation"] == json!(generation))
+            })
+        })
+        .await
+    }
+}
+
+/// A condition of a baseline or report.
+pub fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
+    object["status"]["conditions"]
+        .as_array()
+        .and_then(|all| all.iter().find(|c| c["type"] == type_))
+        .unwrap_or(&Value::Null)
+}
+
+/// The part of a report that is about one section.
+pub fn control<'a>(report: &'a Value, section: &str) -> &'a Value {
+    report["status"]["controls"]
+        .as_array()
+        .and_then(|all| all.iter().find(|c| c["name"] == section))
+        .unwrap_or(&Value::Null)
 }

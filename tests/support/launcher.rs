@@ -7,12 +7,14 @@ use std::{
     collections::BTreeMap,
     fmt, fs,
     io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::OnceLock,
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// One of the processes of a control plane.
@@ -73,6 +75,15 @@ struct Answer {
     pids: BTreeMap<String, u32>,
 }
 
+/// Whether a control plane ends with the process that started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// It does, however that process ends.
+    Ours,
+    /// It does when it is dropped or interrupted, but it can be kept (see [`Launcher::keep`]).
+    Detachable,
+}
+
 /// A running launcher. Dropped, it ends everything and waits until nothing is left.
 pub(super) struct Launcher {
     child: Child,
@@ -80,21 +91,29 @@ pub(super) struct Launcher {
     stdout: BufReader<ChildStdout>,
     /// The plane's directory, once it is known.
     dir: Option<PathBuf>,
+    lifetime: Lifetime,
+    kept: bool,
 }
 
 impl Launcher {
     /// Starts a control plane and waits until it works, which takes seconds; the very first time on a machine, it is
     /// built before, which takes minutes and is reported on stderr.
-    pub(super) fn start() -> Result<(Self, Info)> {
+    pub(super) fn start(lifetime: Lifetime) -> Result<(Self, Info)> {
         let paths = built()?;
-        let mut child = Command::new(&paths.launcher)
+        let mut command = Command::new(&paths.launcher);
+        command
             .arg("up")
             .arg("--assets")
             .arg(&paths.assets)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::piped());
+        match lifetime {
             // Whoever waits for all of this process's output, as a pipe does, then also waits for the clean-up after it.
-            .stderr(Stdio::inherit())
+            Lifetime::Ours => command.stderr(Stdio::inherit()),
+            // What is kept must not hold a pipe open, nor end with the terminal's Ctrl-C.
+            Lifetime::Detachable => command.arg("--detach").stderr(Stdio::null()).process_group(0),
+        };
+        let mut child = command
             .spawn()
             .with_context(|| format!("starting {}", paths.launcher.display()))?;
         let stdin = child.stdin.take();
@@ -104,6 +123,8 @@ impl Launcher {
             stdin,
             stdout,
             dir: None,
+            lifetime,
+            kept: false,
         };
         let info: Info = launcher.answer().context("the control plane did not start")?;
         launcher.dir = Some(info.dir.clone());
@@ -118,6 +139,12 @@ impl Launcher {
     /// The process ids of the components that run.
     pub(super) fn pids(&mut self) -> Result<BTreeMap<String, u32>> {
         Ok(self.ask("pids")?.pids)
+    }
+
+    /// Lets the control plane go on after this process: until the launcher gets a SIGTERM.
+    pub(super) fn keep(&mut self) {
+        debug_assert_eq!(self.lifetime, Lifetime::Detachable);
+        self.kept = true;
     }
 
     fn ask(&mut self, line: &str) -> Result<Answer> {
@@ -144,8 +171,15 @@ impl Launcher {
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        // The end of its stdin ends it. Nothing can be done about an error here.
+        if self.kept {
+            return;
+        }
+        // The end of its stdin ends it, or a signal where it was told not to mind that. Nothing can be done about an
+        // error here.
         drop(self.stdin.take());
+        if self.lifetime == Lifetime::Detachable {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        }
         let _ = self.child.wait();
         // It removes its directory itself, unless it was killed.
         if let Some(dir) = &self.dir {

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -81,6 +82,8 @@ impl Operator {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
+            // A Ctrl-C, or the end of the terminal, is for this process; the watchdog then ends the operator.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("running {}", options.binary.display()))?;
         let watchdog = watchdog(child.id())?;
@@ -108,6 +111,33 @@ impl Operator {
     /// When the log cannot be read.
     pub fn log(&self) -> Result<String> {
         Ok(fs::read_to_string(self.dir.path().join("operator.log"))?)
+    }
+
+    /// Lets it go on after this process, for as long as another process runs. Answers where its log is; that directory
+    /// and `remove` are removed after its end.
+    ///
+    /// # Errors
+    /// When `sh` cannot be run.
+    pub fn keep(mut self, with: u32, remove: &Path) -> Result<PathBuf> {
+        // It watches from now on; then the one that would kill the operator as soon as this process is gone may end.
+        Command::new("sh")
+            .arg("-c")
+            .arg("while kill -0 $0 2>/dev/null; do sleep 1; done; kill $1 2>/dev/null; rm -rf -- \"$2\" \"$3\"")
+            .args([with.to_string(), self.pid().to_string()])
+            .args([self.dir.path(), remove])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("running sh")?;
+        self.watchdog.kill()?;
+        self.watchdog.wait()?;
+        self.dir.disable_cleanup(true);
+        let log = self.dir.path().join("operator.log");
+        // Its drop would kill it.
+        std::mem::forget(self);
+        Ok(log)
     }
 
     /// How it ended, if it has.
@@ -189,14 +219,11 @@ impl Operator {
 /// A process that kills another one as soon as this one is gone, however it went: its standard input then ends.
 fn watchdog(pid: u32) -> Result<Child> {
     Command::new("sh")
-        .args([
-            "-c",
-            "trap '' INT; cat >/dev/null; kill -9 $0 2>/dev/null",
-            &pid.to_string(),
-        ])
+        .args(["-c", "cat >/dev/null; kill -9 $0 2>/dev/null", &pid.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
+        .process_group(0)
         .spawn()
         .context("running sh")
 }

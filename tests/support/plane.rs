@@ -18,7 +18,7 @@ use tokio::process::Command;
 
 use super::{
     audit,
-    launcher::{Component, Info, Launcher},
+    launcher::{Component, Info, Launcher, Lifetime},
     logs,
 };
 
@@ -38,11 +38,25 @@ impl ControlPlane {
     /// # Errors
     /// When it cannot be built, or a component does not work: the error ends with that component's last log lines.
     pub async fn start() -> Result<Self> {
-        tokio::task::spawn_blocking(Self::start_blocking).await?
+        tokio::task::spawn_blocking(|| Self::start_blocking(Lifetime::Ours)).await?
     }
 
-    fn start_blocking() -> Result<Self> {
-        let (launcher, info) = Launcher::start()?;
+    /// The same, of one that can be [kept](Self::keep). Should this process be killed, nobody ends it.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_detachable() -> Result<Self> {
+        tokio::task::spawn_blocking(|| Self::start_blocking(Lifetime::Detachable)).await?
+    }
+
+    /// Lets a control plane that was started as detachable go on after this process, until its launcher gets a SIGTERM.
+    pub fn keep(self) -> Info {
+        self.launcher.lock().keep();
+        self.info.clone()
+    }
+
+    fn start_blocking(lifetime: Lifetime) -> Result<Self> {
+        let (launcher, info) = Launcher::start(lifetime)?;
         Ok(Self {
             launcher: Arc::new(Mutex::new(launcher)),
             info,
@@ -58,7 +72,7 @@ impl ControlPlane {
     pub async fn shared() -> &'static Self {
         static SHARED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
         let start = || {
-            let plane = Self::start_blocking().map_err(|error| format!("{error:#}"))?;
+            let plane = Self::start_blocking(Lifetime::Ours).map_err(|error| format!("{error:#}"))?;
             // It is never dropped, so its logs are kept by a hook instead.
             let (dir, report) = (plane.info.dir.clone(), panic::take_hook());
             panic::set_hook(Box::new(move |info| {

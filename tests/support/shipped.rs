@@ -127,6 +127,15 @@ impl Stage {
         self.operator.ready(std::time::Duration::from_secs(60)).await
     }
 
+    /// Lets the operator go on after this process, until the control plane ends. Answers where its log is.
+    ///
+    /// # Errors
+    /// When `sh` cannot be run.
+    pub fn keep(self, plane: &ControlPlane) -> Result<PathBuf> {
+        let config = self.shipped.config.keep();
+        self.operator.keep(plane.info().pid, &config)
+    }
+
     /// Where the operator's configuration file is.
     pub fn config_file(&self) -> PathBuf {
         self.shipped.config.path().join("config.yaml")

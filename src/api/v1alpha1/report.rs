@@ -104,6 +104,11 @@ pub struct HeldBaseline {
     pub state: String,
 }
 
+impl HeldBaseline {
+    /// The state of the one that holds.
+    pub const HOLDS: &'static str = "Holds";
+}
+
 /// The state of one control in this namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -78,7 +78,7 @@ pub(super) fn keep(
             // Deleting it once more changes nothing; once it is gone, its deletion brings us back.
             return Some(Held {
                 id: child.id.clone(),
-                reason: "BeingDeleted",
+                reason: "HeldByFinalizer",
                 message: format!(
                     "what differs can only be changed by recreating it, and it is deleted, but another client's finalizer holds it: {}; it is created anew once that is removed",
                     bounded(&object["metadata"]["finalizers"].to_string(), 256)

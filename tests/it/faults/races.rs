@@ -151,7 +151,7 @@ async fn what_must_be_recreated_but_is_kept_by_a_foreign_finalizer_is_waited_for
         .await;
     let told = report["status"].to_string();
     assert!(
-        told.contains("BeingDeleted") && told.contains("example.com/hold"),
+        told.contains("HeldByFinalizer") && told.contains("example.com/hold"),
         "{told}"
     );
     // It waits for an event, and asks for nothing until then.

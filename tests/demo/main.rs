@@ -1,0 +1,144 @@
+//! `make demo`: the operator at work on a real control plane of its own, from the first namespace to the metrics.
+//!
+//! Whatever it claims (the lines with a check mark) it has seen; if it does not see it, it says so and exits with 1.
+#![allow(missing_docs, reason = "a program, not a library")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the demo is a client with a clock"
+)]
+
+mod breaks;
+mod story;
+#[path = "../support/mod.rs"]
+mod support;
+mod terminal;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use self::story::{Cluster, Story};
+use self::support::{ControlPlane, Stage};
+use self::terminal::Terminal;
+
+/// How many lines of the operator's log are shown when something was not seen.
+const LOG_TAIL: usize = 25;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let terminal = Terminal::new();
+    let told = tokio::select! {
+        told = tell(&terminal) => told,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.failure(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn tell(terminal: &Terminal) -> Result<()> {
+    let keep = std::env::var("KEEP").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+    // Commands are shown with paths as they are from here.
+    std::env::set_current_dir(env!("CARGO_MANIFEST_DIR"))?;
+    need_kubectl()?;
+    let binary = binary()?;
+
+    terminal.title("security-baseline-operator: from bare namespaces to a held baseline");
+    let plane = if keep {
+        ControlPlane::start_detachable().await?
+    } else {
+        ControlPlane::start().await?
+    };
+    let cluster = Cluster::new(plane).await?;
+    let version = cluster.admin.apiserver_version().await?.git_version;
+    terminal.say(&format!(
+        "This is a Kubernetes {version} control plane of its own (etcd, kube-apiserver and kube-controller-manager \
+         on loopback, up in {:.1} s). It has no nodes, so pods stay Pending; no other cluster is touched.",
+        f64::from(u32::try_from(cluster.plane.info().start_millis)?) / 1000.0
+    ));
+
+    let before = story::namespaces(terminal, &cluster).await?;
+    let stage = story::install(terminal, &cluster, &binary).await?;
+    let story = Story {
+        terminal,
+        cluster: &cluster,
+        stage: &stage,
+        before,
+    };
+    if let Err(error) = story.tell().await {
+        terminal.gap();
+        terminal.say(&format!("The last {LOG_TAIL} lines of the operator's log:"));
+        let log = stage.operator.log()?;
+        let lines: Vec<&str> = log.lines().collect();
+        terminal.raw(&lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n"));
+        return Err(error);
+    }
+    terminal.gap();
+    if keep {
+        left_running(terminal, cluster, stage)?;
+    } else {
+        terminal.say("The cluster is gone now. To keep it and look around: make demo KEEP=1");
+    }
+    Ok(())
+}
+
+fn left_running(terminal: &Terminal, cluster: Cluster, stage: Stage) -> Result<()> {
+    let port = stage.operator.port();
+    let log = stage.keep(&cluster.plane)?;
+    let info = cluster.plane.keep();
+    terminal.heading("Look around");
+    terminal.say("The cluster and the operator still run (the operator's token is good for 24 hours).");
+    terminal.raw(&format!(
+        "
+  export KUBECONFIG={}
+  kubectl get sb,br --all-namespaces
+  kubectl describe sb tenants
+  kubectl get br baseline --namespace shop --output yaml
+  kubectl explain sb.spec.networkIsolation
+
+  kubectl delete networkpolicies --namespace shop --all
+  kubectl get networkpolicies --namespace shop
+
+  curl http://127.0.0.1:{port}/metrics
+  less {}
+
+To end it all and remove its files:
+
+  kill {}
+",
+        info.admin_kubeconfig.display(),
+        log.display(),
+        info.pid
+    ));
+    Ok(())
+}
+
+/// The operator's executable: the one that OPERATOR_BINARY names, or the one that was built beside this.
+fn binary() -> Result<PathBuf> {
+    const NAME: &str = "security-baseline-operator";
+    if let Some(path) = std::env::var_os("OPERATOR_BINARY") {
+        return Ok(path.into());
+    }
+    let this = std::env::current_exe()?;
+    let beside = this.parent().and_then(Path::parent).map(|target| target.join(NAME));
+    let found = beside.filter(|path| path.exists());
+    found.with_context(|| format!("{NAME} is not built; use `make demo`"))
+}
+
+fn need_kubectl() -> Result<()> {
+    let found = std::process::Command::new("kubectl")
+        .args(["version", "--client"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    ensure!(
+        found,
+        "kubectl is needed and was not found on the PATH; get it from https://kubernetes.io/docs/tasks/tools/"
+    );
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! What the parts of this repository owe each other. No cluster is needed.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+
+use security_baseline_operator::controls::{REGISTRY, kinds};
+use serde_json::Value;
+
+use crate::stage::file;
+
+/// The documents of a YAML file.
+fn documents(path: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(file(path)).unwrap();
+    serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn strings(value: &Value) -> BTreeSet<&str> {
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+/// The rules of all Roles and ClusterRoles that are shipped, and where each stands.
+fn shipped_rules(documents: &[Value]) -> Vec<(String, &Value)> {
+    documents
+        .iter()
+        .filter(|d| d["kind"] == "ClusterRole" || d["kind"] == "Role")
+        .flat_map(|role| {
+            let name = role["metadata"]["name"].as_str().unwrap().to_owned();
+            let rules = role["rules"].as_array().into_iter().flatten();
+            rules.map(move |rule| (name.clone(), rule))
+        })
+        .collect()
+}
+
+#[test]
+fn the_operator_may_do_what_its_controls_need_everywhere() {
+    let documents = documents("config/install.yaml");
+    let bound = documents
+        .iter()
+        .filter(|d| d["kind"] == "ClusterRoleBinding")
+        .filter(|b| b["subjects"][0]["name"] == "security-baseline-operator")
+        .any(|b| b["roleRef"]["name"] == "security-baseline-operator");
+    assert!(bound, "nobody binds the operator to its ClusterRole");
+    let rules = shipped_rules(&documents);
+    for kind in kinds() {
+        let granted: BTreeSet<&str> = rules
+            .iter()
+            .filter(|(role, _)| role == "security-baseline-operator")
+            .filter(|(_, rule)| strings(&rule["apiGroups"]).contains(kind.group))
+            .filter(|(_, rule)| strings(&rule["resources"]).contains(kind.plural))
+            .filter(|(_, rule)| rule["resourceNames"].is_null())
+            .flat_map(|(_, rule)| strings(&rule["verbs"]))
+            .collect();
+        for verb in ["get", "list", "watch", "create", "update", "delete"] {
+            assert!(granted.contains(verb), "the operator may not {verb} {}", kind.plural);
+        }
+    }
+}
+
+#[test]
+fn what_is_shipped_grants_no_wildcard_no_secrets_and_no_way_around_rbac() {
+    let documents = documents("config/install.yaml");
+    let rules = shipped_rules(&documents);
+    assert!(rules.len() > 10, "the rules were not found: {}", rules.len());
+    for (role, rule) in rules {
+        for field in ["apiGroups", "resources", "resourceNames", "verbs", "nonResourceURLs"] {
+            for text in strings(&rule[field]) {
+                assert!(!text.contains('*'), "{role} has a wildcard: {rule}");
+            }
+        }
+        let resources = strings(&rule["resources"]);
+        assert!(!resources.contains("secrets"), "{role} reaches Secrets: {rule}");
+        assert!(
+            !resources.contains("serviceaccounts/token"),
+            "{role} reaches tokens: {rule}"
+        );
+        let verbs = strings(&rule["verbs"]);
+        assert!(!verbs.contains("escalate"), "{role} may escalate: {rule}");
+        assert!(!verbs.contains("impersonate"), "{role} may impersonate: {rule}");
+        if verbs.contains("bind") {
+            let named = strings(&rule["resourceNames"]);
+            assert!(!named.is_empty(), "{role} may bind every role: {rule}");
+            assert!(!named.contains("cluster-admin"), "{role} may bind cluster-admin");
+        }
+    }
+}
+
+#[test]
+fn nothing_that_is_shipped_may_be_handed_out_by_a_baseline() {
+    for document in documents("config/install.yaml") {
+        let label = &document["metadata"]["labels"]["securitybaseline.dev/aggregate-to-grantable"];
+        assert!(label.is_null(), "{} is grantable", document["metadata"]["name"]);
+    }
+}
+
+#[test]
+fn every_section_has_a_sample_and_one_sample_has_them_all() {
+    let listed = documents("config/samples/kustomization.yaml");
+    let files = strings(&listed[0]["resources"]);
+    let specs: Vec<(String, Value)> = files
+        .iter()
+        .flat_map(|name| documents(&format!("config/samples/{name}")))
+        .filter(|d| d["kind"] == "SecurityBaseline")
+        .map(|d| (d["metadata"]["name"].as_str().unwrap().to_owned(), d["spec"].clone()))
+        .collect();
+    for control in REGISTRY {
+        let section = control.section();
+        let alone = specs.iter().any(|(_, spec)| {
+            let others = REGISTRY.iter().filter(|c| c.section() != section);
+            !spec[section].is_null() && others.into_iter().all(|c| spec[c.section()].is_null())
+        });
+        assert!(alone, "no sample is about {section} alone");
+    }
+    let whole = specs
+        .iter()
+        .any(|(_, spec)| REGISTRY.iter().all(|c| !spec[c.section()].is_null()));
+    assert!(whole, "no sample has every section");
+    for (name, spec) in &specs {
+        let modes = REGISTRY.iter().map(|c| &spec[c.section()]["mode"]);
+        let careful = spec["mode"] == "Audit" && modes.into_iter().all(|m| m.is_null() || m == "Audit");
+        assert!(careful, "the sample {name} does not begin in Audit");
+    }
+    // A file that is not listed is applied by nobody, and so by no test.
+    let here = std::fs::read_dir(file("config/samples")).unwrap();
+    for name in here.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        assert!(
+            name == "kustomization.yaml" || files.contains(&*name),
+            "{name} is not listed"
+        );
+    }
+}
+
+#[test]
+fn install_yaml_is_what_kustomize_builds() {
+    let output = Command::new("kubectl")
+        .arg("kustomize")
+        .arg(file("config/default"))
+        .output()
+        .expect("kubectl is needed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let built = String::from_utf8(output.stdout).unwrap();
+    let shipped = std::fs::read_to_string(file("config/install.yaml")).unwrap();
+    let mut lines = shipped.lines();
+    let header: Vec<&str> = lines.by_ref().take(2).collect();
+    assert!(header.iter().all(|line| line.starts_with('#')), "{header:?}");
+    assert!(
+        lines.eq(built.lines()),
+        "config/install.yaml is stale: run `make generate-manifests`"
+    );
+}
+
+#[test]
+fn the_crds_are_generated_from_the_types() {
+    for crd in security_baseline_operator::api::crds::all().unwrap() {
+        let written = documents(&format!("crds/{}", crd.file));
+        assert_eq!(
+            written,
+            [crd.content],
+            "crds/{} is stale: run `make generate`",
+            crd.file
+        );
+    }
+}
+
+#[test]
+fn nothing_in_src_is_left_to_be_done() {
+    let mut unfinished = Vec::new();
+    for path in sources(file("src")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            if ["todo!", "unimplemented!", "dbg!"]
+                .iter()
+                .any(|word| line.contains(word))
+            {
+                unfinished.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(unfinished.is_empty(), "{unfinished:#?}");
+}
+
+fn sources(folder: PathBuf) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_readme_knows_every_configuration_key_metric_and_condition() {
+    let readme = std::fs::read_to_string(file("README.md")).unwrap();
+    let shipped = documents("config/manager/config.yaml");
+    for key in shipped[0].as_object().unwrap().keys() {
+        assert!(
+            readme.contains(&format!("`{key}`")),
+            "README.md does not explain the key {key}"
+        );
+    }
+    let metrics = std::fs::read_to_string(file("src/engine/metrics.rs")).unwrap();
+    let named = metrics.split('"').filter(|text| {
+        // The names stand alone in quotes; helps are sentences, labels are known.
+        text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && *text != "security_baseline_"
+    });
+    for name in named.chain(["namespaces", "stopped"]) {
+        let whole = format!("`security_baseline_{name}`");
+        assert!(readme.contains(&whole), "README.md does not explain the metric {whole}");
+    }
+    for condition in security_baseline_operator::api::v1alpha1::ConditionType::ALL {
+        let name = format!("| `{}`", condition.as_str());
+        assert!(
+            readme.contains(&name),
+            "README.md does not explain the condition {name}"
+        );
+    }
+}
+
+#[test]
+fn the_operations_page_explains_every_reason_for_what_is_blocked() {
+    let page = std::fs::read_to_string(file("docs/operations.md")).unwrap();
+    let mut reasons = BTreeSet::new();
+    for path in sources(file("src")).iter().filter(|p| !p.ends_with("tests.rs")) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let stated = text
+            .split("reason: \"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next());
+        reasons.extend(stated.map(str::to_owned));
+    }
+    assert!(reasons.len() > 6, "the reasons were not found: {reasons:?}");
+    for reason in reasons {
+        assert!(
+            page.contains(&format!("`{reason}`")),
+            "docs/operations.md does not explain {reason}"
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! How namespaces come under a baseline, and leave it.
+
+use serde_json::{Value, json};
+
+use crate::stage::{LABEL, Set, api, condition, create, delete, get, merge, own, shared, writes_in};
+use crate::support::{eventually, unique, watch_gone};
+
+fn spec() -> Value {
+    json!({
+        "mode": "Enforce",
+        "networkIsolation": {"defaultDeny": ["Ingress"]},
+        "podSecurity": {"enforce": {"level": "baseline"}},
+    })
+}
+
+const POLICY: &str = "security-baseline-default-deny-ingress";
+const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+
+#[tokio::test]
+async fn a_new_namespace_and_a_newly_labelled_one_come_under_the_baseline_at_once() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "joins").await;
+    set.baseline(spec()).await;
+    let empty = set.until("Ready", "True").await;
+    assert_eq!(condition(&empty, "Ready")["reason"], "NothingSelected");
+
+    let born = set.namespace(plane, "born").await;
+    set.present("NetworkPolicy", &born, POLICY).await;
+    set.until_enforced(1).await;
+
+    let joined = format!("{}-joined", set.name);
+    plane.namespace(&joined, &[]).await.unwrap();
+    let label = json!({"metadata": {"labels": {LABEL: set.name}}});
+    merge(&set.admin, "Namespace", None, &joined, label).await.unwrap();
+    set.present("NetworkPolicy", &joined, POLICY).await;
+    set.labels_until(&joined, "has our label", |l| l[ENFORCE] == "baseline")
+        .await;
+    set.until_enforced(2).await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_relabelled_away_keeps_what_it_has_and_its_report_says_so() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "leaves").await;
+    let (stays, leaves) = (
+        set.namespace(plane, "stays").await,
+        set.namespace(plane, "leaves").await,
+    );
+    set.baseline(spec()).await;
+    set.until_enforced(2).await;
+    let before = set.present("NetworkPolicy", &leaves, POLICY).await;
+    let mark = plane.audit().mark().unwrap();
+
+    let label = json!({"metadata": {"labels": {LABEL: null}}});
+    merge(&set.admin, "Namespace", None, &leaves, label).await.unwrap();
+    let report = set
+        .report_until(&leaves, "says that nothing selects it", |r| {
+            condition(r, "Ready")["reason"] == "NotSelected"
+        })
+        .await;
+    assert_eq!(report["status"]["inventory"][0]["name"], POLICY);
+    set.until_enforced(1).await;
+    let kept = set.present("NetworkPolicy", &leaves, POLICY).await;
+    assert_eq!(kept["metadata"]["uid"], before["metadata"]["uid"]);
+    // Nobody holds it any more: what is changed now stays changed.
+    delete(&set.admin, "NetworkPolicy", Some(&leaves), POLICY).await;
+    set.fence(&stays, spec()).await;
+    let written = writes_in(plane, mark, &leaves);
+    assert!(written.is_empty(), "{written:?}");
+    let labels = get(&set.admin, "Namespace", None, &leaves).await.unwrap()["metadata"]["labels"].clone();
+    assert_eq!(labels[ENFORCE], "baseline");
+    // And back.
+    let label = json!({"metadata": {"labels": {LABEL: set.name}}});
+    merge(&set.admin, "Namespace", None, &leaves, label).await.unwrap();
+    set.present("NetworkPolicy", &leaves, POLICY).await;
+    set.until_enforced(2).await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_moves_to_another_baseline_keeps_what_the_first_one_wrote() {
+    let (plane, _) = shared().await;
+    let (set, other) = (Set::new(plane, "moves").await, Set::new(plane, "moves-to").await);
+    let namespace = set.namespace(plane, "a").await;
+    set.baseline(spec()).await;
+    set.until_enforced(1).await;
+    let quota = json!({"mode": "Enforce", "resourceQuotas": {"items": [{"name": "pods", "hard": {"pods": 5}}]}});
+    other.baseline(quota.clone()).await;
+
+    let label = json!({"metadata": {"labels": {LABEL: other.name}}});
+    merge(&set.admin, "Namespace", None, &namespace, label).await.unwrap();
+    set.present("ResourceQuota", &namespace, "security-baseline-pods").await;
+    other.until_enforced(1).await;
+    // The other one's own labels come and go, and take nothing along.
+    let mut warns = quota.clone();
+    warns["podSecurity"] = json!({"warn": {"level": "restricted"}});
+    other.baseline(warns).await;
+    let warn = "pod-security.kubernetes.io/warn";
+    set.labels_until(&namespace, "warns", |l| l[warn] == "restricted").await;
+    other.until_enforced(1).await;
+    other.baseline(quota).await;
+    let labels = set
+        .labels_until(&namespace, "warns no more", |l| l[warn].is_null())
+        .await;
+    assert_eq!(labels[ENFORCE], "baseline", "{labels}");
+    assert_eq!(
+        labels["pod-security.kubernetes.io/enforce-version"], "latest",
+        "{labels}"
+    );
+    set.present("NetworkPolicy", &namespace, POLICY).await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_deleted_and_made_again_gets_everything_again() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "again").await;
+    let namespace = set.namespace(plane, "a").await;
+    set.baseline(spec()).await;
+    set.until_enforced(1).await;
+    let before = set.present("NetworkPolicy", &namespace, POLICY).await;
+
+    delete(&set.admin, "Namespace", None, &namespace).await;
+    watch_gone(&api(&set.admin, "Namespace", None), &namespace, crate::stage::SOON)
+        .await
+        .unwrap();
+    set.until_enforced(0).await;
+    plane.namespace(&namespace, &[(LABEL, &set.name)]).await.unwrap();
+    let after = set.present("NetworkPolicy", &namespace, POLICY).await;
+    assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    set.until_enforced(1).await;
+    let report = set
+        .report_until(&namespace, "records the new object", |r| {
+            r["status"]["inventory"][0]["uid"] == after["metadata"]["uid"]
+        })
+        .await;
+    assert_eq!(
+        report["status"]["drift"]["total"], 0,
+        "a new namespace has not drifted: {report}"
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_terminating_is_skipped_without_noise() {
+    let (plane, stage) = own().await;
+    let set = Set::new(&plane, "ends").await;
+    let (stays, ends) = (
+        set.namespace(&plane, "stays").await,
+        set.namespace(&plane, "ends").await,
+    );
+    set.baseline(spec()).await;
+    set.until_enforced(2).await;
+    let service = json!({
+        "metadata": {"name": "held", "finalizers": ["test.example.com/hold"]},
+        "spec": {"ports": [{"port": 80}]},
+    });
+    create(&set.admin, "Service", Some(&ends), service).await.unwrap();
+    delete(&set.admin, "Namespace", None, &ends).await;
+    set.gone("NetworkPolicy", &ends, POLICY).await;
+    // It counts no more, and the rest goes on; a change of the baseline does not wake it either.
+    set.until_enforced(1).await;
+    let mark = plane.audit().mark().unwrap();
+    let mut changed = spec();
+    changed["networkIsolation"]["allowSameNamespace"] = json!(true);
+    set.baseline(changed.clone()).await;
+    set.until_enforced(1).await;
+    set.fence(&stays, changed).await;
+    let written = writes_in(&plane, mark, &ends);
+    assert!(written.is_empty(), "{written:?}");
+    let metrics = stage.operator.metrics().await.unwrap();
+    for outcome in ["refused", "failed"] {
+        assert!(!metrics.contains(&format!("outcome=\"{outcome}\"")), "{metrics}");
+    }
+    assert!(
+        metrics.contains("security_baseline_status_failures_total 0"),
+        "{metrics}"
+    );
+    let log = stage.operator.log().unwrap();
+    for level in ["\"WARN\"", "\"ERROR\""] {
+        assert!(!log.contains(level), "{log}");
+    }
+
+    merge(
+        &set.admin,
+        "Service",
+        Some(&ends),
+        "held",
+        json!({"metadata": {"finalizers": null}}),
+    )
+    .await
+    .unwrap();
+    watch_gone(&api(&set.admin, "Namespace", None), &ends, crate::stage::SOON)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_empty_selector_means_every_namespace_that_is_not_excluded() {
+    let (plane, stage) = own().await;
+    let set = Set::new(&plane, "all").await;
+    let (plain, sandbox) = (unique("plain"), unique("sandbox"));
+    for name in [&plain, &sandbox] {
+        plane.namespace(name, &[]).await.unwrap();
+    }
+    set.baseline(json!({
+        "namespaceSelector": {},
+        "excludedNamespaces": ["sandbox-*"],
+        "mode": "Enforce",
+        "networkIsolation": {"defaultDeny": ["Ingress"]},
+    }))
+    .await;
+    set.until_enforced(2).await;
+    let with_policy = async || {
+        let policies = api(&set.admin, "NetworkPolicy", None).list(&Default::default()).await?;
+        let mut names: Vec<_> = policies
+            .items
+            .into_iter()
+            .filter_map(|p| p.metadata.namespace)
+            .collect();
+        names.sort();
+        anyhow::ensure!(names == ["default", plain.as_str()], "{names:?}");
+        Ok(())
+    };
+    eventually("default and the plain one", crate::stage::SOON, with_policy)
+        .await
+        .unwrap();
+    let late = unique("late");
+    plane.namespace(&late, &[]).await.unwrap();
+    set.present("NetworkPolicy", &late, POLICY).await;
+    set.until_enforced(3).await;
+    drop(stage);
+}

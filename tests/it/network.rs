@@ -1,0 +1,197 @@
+//! Network policies: DNS and the API server stay reachable, and nothing else that was not meant.
+
+use serde_json::{Value, json};
+
+use crate::stage::{Set, api, condition, control, create, delete, get, merge, own, shared};
+
+const EGRESS: &str = "security-baseline-default-deny-egress";
+const INGRESS: &str = "security-baseline-default-deny-ingress";
+
+fn isolation(section: Value) -> Value {
+    json!({"mode": "Enforce", "networkIsolation": section})
+}
+
+fn both() -> Value {
+    isolation(json!({"defaultDeny": ["Ingress", "Egress"]}))
+}
+
+/// The rule for DNS, as the cluster's DNS Service says.
+fn dns(ports: Value) -> Value {
+    json!({
+        "to": [{
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+        }],
+        "ports": ports,
+    })
+}
+
+fn port(protocol: &str, port: Value) -> Value {
+    json!({"protocol": protocol, "port": port})
+}
+
+#[tokio::test]
+async fn both_directions_are_denied_and_the_clusters_dns_stays_reachable() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "dns").await;
+    let namespace = set.namespace(plane, "a").await;
+    set.baseline(both()).await;
+    set.until_enforced(1).await;
+    let service = get(&set.admin, "Service", Some("kube-system"), "kube-dns")
+        .await
+        .unwrap();
+    assert_eq!(service["spec"]["selector"], json!({"k8s-app": "kube-dns"}));
+    let ports = json!([port("UDP", json!(53)), port("TCP", json!(53))]);
+    let egress = set.present("NetworkPolicy", &namespace, EGRESS).await;
+    assert_eq!(
+        egress["spec"],
+        json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [dns(ports)]})
+    );
+    let ingress = set.present("NetworkPolicy", &namespace, INGRESS).await;
+    assert_eq!(ingress["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress"]}));
+}
+
+#[tokio::test]
+async fn dns_may_be_stated_or_denied_and_the_api_server_allowed() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "stated").await;
+    let namespace = set.namespace(plane, "a").await;
+    let stated =
+        json!({"peers": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [{"protocol": "UDP", "port": 53}]});
+    set.baseline(isolation(
+        json!({"defaultDeny": ["Egress"], "dns": stated, "allowKubernetesAPI": true, "allowSameNamespace": true}),
+    ))
+    .await;
+    set.until_enforced(1).await;
+    let slices = api(&set.admin, "EndpointSlice", Some("default"));
+    let slice = serde_json::to_value(slices.get("kubernetes").await.unwrap()).unwrap();
+    let address = slice["endpoints"][0]["addresses"][0].as_str().unwrap();
+    let policy = set.present("NetworkPolicy", &namespace, EGRESS).await;
+    assert_eq!(
+        policy["spec"]["egress"],
+        json!([
+            {"to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [port("UDP", json!(53))]},
+            {"to": [{"ipBlock": {"cidr": format!("{address}/32")}}], "ports": [port("TCP", slice["ports"][0]["port"].clone())]},
+            {"to": [{"podSelector": {}}]},
+        ])
+    );
+    assert!(
+        get(&set.admin, "NetworkPolicy", Some(&namespace), INGRESS)
+            .await
+            .is_none()
+    );
+
+    set.baseline(isolation(json!({"defaultDeny": ["Egress"], "allowDNS": false})))
+        .await;
+    set.object_until("NetworkPolicy", &namespace, EGRESS, "denies all", |p| {
+        p["spec"] == json!({"podSelector": {}, "policyTypes": ["Egress"]})
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_named_rule_for_some_pods_is_a_policy_of_its_own_in_its_directions_only() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "named").await;
+    let namespace = set.namespace(plane, "a").await;
+    let web = json!({"matchLabels": {"app": "web"}});
+    let ingress = json!([{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}], "ports": [{"port": 8080, "endPort": 8090}]}]);
+    let egress = json!([{"to": [{"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.128/25"]}}], "ports": [{"protocol": "TCP", "port": "postgres"}]}]);
+    set.baseline(isolation(json!({"defaultDeny": ["Ingress", "Egress"], "allow": [
+        {"name": "in", "podSelector": web, "ingress": ingress},
+        {"name": "out", "podSelector": web, "egress": egress},
+        {"name": "all-pods", "podSelector": {}, "ingress": ingress},
+    ]})))
+    .await;
+    set.until_enforced(1).await;
+    let mut with_protocol = ingress.clone();
+    with_protocol[0]["ports"][0]["protocol"] = json!("TCP");
+    let inward = set
+        .present("NetworkPolicy", &namespace, "security-baseline-allow-in")
+        .await;
+    assert_eq!(
+        inward["spec"],
+        json!({"podSelector": web, "policyTypes": ["Ingress"], "ingress": with_protocol})
+    );
+    let outward = set
+        .present("NetworkPolicy", &namespace, "security-baseline-allow-out")
+        .await;
+    assert_eq!(
+        outward["spec"],
+        json!({"podSelector": web, "policyTypes": ["Egress"], "egress": egress})
+    );
+    // What is for all pods stands in the deny itself.
+    let denied = set.present("NetworkPolicy", &namespace, INGRESS).await;
+    assert_eq!(denied["spec"]["ingress"], with_protocol);
+    let none = get(
+        &set.admin,
+        "NetworkPolicy",
+        Some(&namespace),
+        "security-baseline-allow-all-pods",
+    )
+    .await;
+    assert!(none.is_none());
+}
+
+#[tokio::test]
+async fn policies_follow_the_clusters_dns_and_egress_waits_while_there_is_none() {
+    let (plane, mut stage) = own().await;
+    let set = Set::new(&plane, "follows").await;
+    let namespace = set.namespace(&plane, "a").await;
+    set.baseline(both()).await;
+    set.until_enforced(1).await;
+    // The pods behind it listen elsewhere: the policies follow without a restart.
+    let ports = json!([
+        {"name": "dns", "protocol": "UDP", "port": 53, "targetPort": 1053},
+        {"name": "dns-tcp", "protocol": "TCP", "port": 53, "targetPort": "dns-tcp"},
+        {"name": "metrics", "protocol": "TCP", "port": 9153, "targetPort": 9153},
+    ]);
+    merge(
+        &set.admin,
+        "Service",
+        Some("kube-system"),
+        "kube-dns",
+        json!({"spec": {"ports": ports}}),
+    )
+    .await
+    .unwrap();
+    let moved = dns(json!([port("UDP", json!(1053)), port("TCP", json!("dns-tcp"))]));
+    let is_moved = |p: &Value| p["spec"]["egress"] == json!([moved]);
+    set.object_until("NetworkPolicy", &namespace, EGRESS, "follows", is_moved)
+        .await;
+    set.until_enforced(1).await;
+
+    // An operator that finds none leaves what is there, and denies nobody else's egress.
+    let service = get(&set.admin, "Service", Some("kube-system"), "kube-dns")
+        .await
+        .unwrap();
+    stage.operator.kill().unwrap();
+    delete(&set.admin, "Service", Some("kube-system"), "kube-dns").await;
+    let late = set.namespace(&plane, "late").await;
+    stage.restart(&plane).await.unwrap();
+    set.present("NetworkPolicy", &late, INGRESS).await;
+    let report = set
+        .report_until(&late, "says that DNS was not found", |r| {
+            control(r, "networkIsolation")["blocked"][0]["reason"] == "DNSNotFound"
+        })
+        .await;
+    let note = &control(&report, "networkIsolation")["blocked"][0];
+    assert_eq!(note["object"], format!("NetworkPolicy/{EGRESS}"));
+    assert!(
+        note["message"].as_str().unwrap().contains("networkIsolation.dns"),
+        "{note}"
+    );
+    let stalled = set.until("Stalled", "True").await;
+    assert_eq!(condition(&stalled, "Ready")["reason"], "Blocked");
+    assert!(get(&set.admin, "NetworkPolicy", Some(&late), EGRESS).await.is_none());
+    let kept = set.present("NetworkPolicy", &namespace, EGRESS).await;
+    assert!(is_moved(&kept), "{kept}");
+
+    let mut again = service;
+    again["metadata"] = json!({"name": "kube-dns", "labels": again["metadata"]["labels"]});
+    again.as_object_mut().unwrap().remove("status");
+    create(&set.admin, "Service", Some("kube-system"), again).await.unwrap();
+    set.object_until("NetworkPolicy", &late, EGRESS, "is there", is_moved)
+        .await;
+    set.until_enforced(2).await;
+}
