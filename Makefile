@@ -3,14 +3,14 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-# kubectl brings kustomize along.
-KUBECTL ?= kubectl
 CARGO ?= cargo
 GO ?= go
 # Each test with a control plane of its own takes about 550 MB.
 TEST_THREADS ?= 4
 
 controlplane := tests/controlplane
+# kubectl (which brings kustomize along) is the machine's own, or else the one that is built with the control plane.
+with-kubectl = export PATH="$$PATH:$$($(controlplane)/build.sh 2>/dev/null | sed -n 's/^assets=//p')"
 results := target/test-results.txt
 
 .DEFAULT_GOAL := help
@@ -18,12 +18,10 @@ results := target/test-results.txt
 # need-%: says in one line that a tool is missing, and where to get it.
 where-cargo := https://rustup.rs
 where-go := https://go.dev/dl
-where-kubectl := https://kubernetes.io/docs/tasks/tools/
 tool-cargo := $(CARGO)
 tool-go := $(GO)
-tool-kubectl := $(KUBECTL)
-.PHONY: need-cargo need-go need-kubectl
-need-cargo need-go need-kubectl: need-%:
+.PHONY: need-cargo need-go
+need-cargo need-go: need-%:
 	@command -v $(tool-$*) >/dev/null || { echo '$* is needed and was not found on the PATH; get it from $(where-$*)' >&2; exit 1; }
 
 ##@ See it
@@ -34,10 +32,10 @@ help: ## Show this help.
 
 # The operator and the demo are built into one target directory, which cargo knows.
 .PHONY: demo
-demo: need-cargo need-kubectl controlplane ## Watch the operator at work on a cluster of its own. KEEP=1 leaves it running.
+demo: need-cargo controlplane ## Watch the operator at work on a cluster of its own. KEEP=1 leaves it running.
 	@echo 'Building the operator and the demo (two to four minutes the first time) ...'
 	@$(CARGO) build --locked --bins --example demo
-	@KEEP='$(KEEP)' $(CARGO) run --locked --quiet --example demo
+	@$(with-kubectl); KEEP='$(KEEP)' $(CARGO) run --locked --quiet --example demo
 
 ##@ Develop
 
@@ -46,10 +44,11 @@ build: need-cargo ## Build the operator, optimised: target/release/security-base
 	$(CARGO) build --locked --release
 
 .PHONY: test
-test: need-cargo need-kubectl controlplane ## Run all tests: unit, property, contract, and integration on a real control plane.
+test: need-cargo controlplane ## Run all tests: unit, property, contract, and integration on a real control plane.
 	@mkdir -p $(dir $(results))
 	@echo 'Building and running all tests (the first build takes three to five minutes) ...'
-	@if $(CARGO) test --locked --no-fail-fast -- --test-threads=$(TEST_THREADS) 2>&1 | tee $(results); then \
+	@$(with-kubectl); \
+	if $(CARGO) test --locked --no-fail-fast -- --test-threads=$(TEST_THREADS) 2>&1 | tee $(results); then \
 	  verdict='All tests passed.'; status=0; \
 	else \
 	  verdict='Tests FAILED. The logs of the control plane and the operator are kept in target/test-logs.'; status=1; \
@@ -74,12 +73,12 @@ generate-crds: need-cargo
 	@$(CARGO) run --locked --quiet -- generate
 
 .PHONY: generate-manifests
-generate-manifests: need-kubectl
-	@$(call install-yaml,config/install.yaml)
+generate-manifests: controlplane
+	@$(with-kubectl); $(call install-yaml,config/install.yaml)
 
 .PHONY: verify-generated
-verify-generated: need-cargo need-kubectl ## Fail if a generated file is not what `make generate` writes.
-	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; mkdir -p "$$fresh/crds" "$$fresh/config"; \
+verify-generated: need-cargo controlplane ## Fail if a generated file is not what `make generate` writes.
+	@$(with-kubectl); fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; mkdir -p "$$fresh/crds" "$$fresh/config"; \
 	$(CARGO) run --locked --quiet -- generate --root "$$fresh"; \
 	$(call install-yaml,$$fresh/config/install.yaml); \
 	if diff -ru crds "$$fresh/crds" --exclude=kustomization.yaml && diff -u config/install.yaml "$$fresh/config/install.yaml"; then \
@@ -90,14 +89,14 @@ verify-generated: need-cargo need-kubectl ## Fail if a generated file is not wha
 
 # install-yaml FILE: writes what `kubectl apply -k config/default` would apply.
 define install-yaml
-text=$$($(KUBECTL) kustomize config/default) && { \
+text=$$(kubectl kustomize config/default) && { \
   echo '# Generated from config/default, where the reasons stand, by `make generate-manifests`'; \
   echo '# (kubectl kustomize config/default). Do not edit.'; \
   printf '%s\n' "$$text"; } > $(1)
 endef
 
 .PHONY: controlplane
-controlplane: ## Build the test control plane, once per version: 5 to 10 minutes, then cached in ~/.cache.
+controlplane: need-go ## Build the test control plane, once per version: 5 to 10 minutes, then cached in ~/.cache.
 	@$(controlplane)/build.sh >/dev/null
 
 .PHONY: clean

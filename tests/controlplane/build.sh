@@ -2,7 +2,7 @@
 # Makes ready what a test control plane needs, and says where it is in two lines on stdout:
 #
 #   launcher=PATH   the executable that starts a control plane (see main.go)
-#   assets=PATH     the folder of etcd, kube-apiserver and kube-controller-manager
+#   assets=PATH     the folder of etcd, kube-apiserver and kube-controller-manager; where they are built here, of kubectl too
 #
 # Everything for people goes to stderr. Where KUBEBUILDER_ASSETS names a folder with all three executables, those are
 # used. Otherwise they are built once from their Go modules, at the versions that go.mod pins, into
@@ -107,7 +107,7 @@ build_components() {
   fi
   rm "$temporary/build.log"
   local name
-  for name in "${components[@]}"; do
+  for name in "${components[@]}" kubectl; do
     ln -s components "$temporary/$name"
   done
   mv "$temporary" "$built"
