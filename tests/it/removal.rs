@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Set, control, create, delete, get, grant, merge, shared, writes_in};
+use crate::stage::{Set, control, create, delete, get, grant, merge, own, shared, writes_in};
 
 /// Two items of each section, so that one can go.
 fn full() -> Value {
@@ -174,29 +174,30 @@ fn quota(name: &str) -> Value {
 
 #[tokio::test]
 async fn only_the_very_object_on_record_is_removed() {
-    let (plane, _) = shared().await;
-    grant(plane).await;
-    let set = Set::new(plane, "uid").await;
-    let namespace = set.namespace(plane, "a").await;
+    let (plane, mut stage) = own().await;
+    grant(&plane).await;
+    let set = Set::new(&plane, "uid").await;
+    let namespace = set.namespace(&plane, "a").await;
     set.baseline(full()).await;
     set.until_enforced(1).await;
-    // It leaves the spec while nothing may be removed; somebody puts an object of their own in its place.
-    let mut audit = less();
-    audit["mode"] = json!("Audit");
-    set.baseline(audit.clone()).await;
-    set.report_until(&namespace, "tells what is left over", |r| {
-        control(r, "resourceQuotas")["findings"][0]["reason"] == "Surplus"
+    let name = "security-baseline-drop";
+    let recorded = set.present("ResourceQuota", &namespace, name).await["metadata"]["uid"].clone();
+    set.report_until(&namespace, "has it on record", |r| {
+        let inventory = r["status"]["inventory"].as_array();
+        inventory.is_some_and(|all| all.iter().any(|i| i["uid"] == recorded))
     })
     .await;
-    let name = "security-baseline-drop";
+    // While the operator is away it leaves the spec, and somebody puts an object of their own in its place.
+    stage.operator.kill().unwrap();
     delete(&set.admin, "ResourceQuota", Some(&namespace), name).await;
     let theirs = create(&set.admin, "ResourceQuota", Some(&namespace), quota(name))
         .await
         .unwrap();
     set.baseline(less()).await;
+    stage.restart(&plane).await.unwrap();
     set.gone("LimitRange", &namespace, name).await;
-    set.until_enforced(1).await;
     set.fence(&namespace, less()).await;
+    set.until_enforced(1).await;
     let live = get(&set.admin, "ResourceQuota", Some(&namespace), name).await.unwrap();
     assert_eq!(live["metadata"]["uid"], theirs["metadata"]["uid"]);
 }
