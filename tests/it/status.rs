@@ -93,6 +93,7 @@ async fn all_conditions_are_there_in_every_state_and_never_contradict_each_other
     let mut audit = pods(6);
     audit["mode"] = json!("Audit");
     set.baseline(audit).await;
+    set.until("Ready", "True").await;
     set.until("Drifted", "True").await;
     let mut suspended = pods(6);
     suspended["suspend"] = json!(true);

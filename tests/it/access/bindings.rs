@@ -102,13 +102,16 @@ async fn a_tenant_can_change_neither_whom_a_binding_is_for_nor_what_it_binds() {
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "admin"},
         "subjects": [{"kind": "User", "name": "mallory", "apiGroup": RBAC}],
     });
-    // The operator is as fast as the tenant: it may be back before the tenant's own is made.
-    let made = eventually("the tenant's binding is made", SOON, async || {
-        delete(&tenant.client, "RoleBinding", Some(&namespace), name).await;
-        Ok(create(&tenant.client, "RoleBinding", Some(&namespace), theirs.clone()).await?)
-    })
-    .await
-    .unwrap();
+    // Suspended, since the operator is as fast as the tenant: it would be back before the tenant's own is made.
+    let mut suspended = bound("view");
+    suspended["suspend"] = json!(true);
+    set.baseline(suspended).await;
+    set.until("Stalled", "True").await;
+    delete(&tenant.client, "RoleBinding", Some(&namespace), name).await;
+    let made = create(&tenant.client, "RoleBinding", Some(&namespace), theirs)
+        .await
+        .unwrap();
+    set.baseline(bound("view")).await;
     let live = set
         .object_until("RoleBinding", &namespace, name, "is ours again", ours)
         .await;
