@@ -17,7 +17,7 @@ mod terminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use self::story::{Cluster, Story};
 use self::support::{ControlPlane, Stage};
@@ -46,7 +46,7 @@ async fn tell(terminal: &Terminal) -> Result<()> {
     let keep = std::env::var("KEEP").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     // Commands are shown with paths as they are from here.
     std::env::set_current_dir(env!("CARGO_MANIFEST_DIR"))?;
-    need_kubectl()?;
+    kubectl()?;
     let binary = binary()?;
 
     terminal.title("security-baseline-operator: from bare namespaces to a held baseline");
@@ -96,7 +96,7 @@ fn left_running(terminal: &Terminal, cluster: Cluster, stage: Stage) -> Result<(
     terminal.say("The cluster and the operator still run (the operator's token is good for 24 hours).");
     terminal.raw(&format!(
         "
-  export KUBECONFIG={}
+{}  export KUBECONFIG={}
   kubectl get sb,br --all-namespaces
   kubectl describe sb tenants
   kubectl get br baseline --namespace shop --output yaml
@@ -112,6 +112,7 @@ To end it all and remove its files:
 
   kill {}
 ",
+        export_path()?,
         info.admin_kubeconfig.display(),
         log.display(),
         info.pid
@@ -131,14 +132,19 @@ fn binary() -> Result<PathBuf> {
     found.with_context(|| format!("{NAME} is not built; use `make demo`"))
 }
 
-fn need_kubectl() -> Result<()> {
-    let found = std::process::Command::new("kubectl")
-        .args(["version", "--client"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    ensure!(
-        found,
-        "kubectl is needed and was not found on the PATH; get it from https://kubernetes.io/docs/tasks/tools/"
-    );
-    Ok(())
+/// The folder of the kubectl that is used.
+fn kubectl() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folder = std::env::split_paths(&path).find(|folder| folder.join("kubectl").is_file());
+    folder.context("kubectl is needed and was not found on the PATH; `make demo` brings one along")
+}
+
+/// A kubectl that is not the machine's own has to be put on the PATH by whoever looks around.
+fn export_path() -> Result<String> {
+    let folder = kubectl()?;
+    Ok(if folder.join("kube-apiserver").exists() {
+        format!("  export PATH=\"$PATH:{}\"\n", folder.display())
+    } else {
+        String::new()
+    })
 }
