@@ -66,7 +66,7 @@ lint: need-cargo need-go ## Check the format, and let the linters look (warnings
 	cd $(controlplane) && GOTOOLCHAIN=local $(GO) vet .
 
 .PHONY: generate
-generate: need-cargo generate-crds generate-manifests ## Write all generated files: crds/ and config/install.yaml.
+generate: need-cargo generate-crds generate-manifests ## Write all generated files: crds/, docs/reference/ and config/install.yaml.
 
 .PHONY: generate-crds
 generate-crds: need-cargo
@@ -81,7 +81,7 @@ verify-generated: need-cargo controlplane ## Fail if a generated file is not wha
 	@$(with-kubectl); fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; mkdir -p "$$fresh/crds" "$$fresh/config"; \
 	$(CARGO) run --locked --quiet -- generate --root "$$fresh"; \
 	$(call install-yaml,$$fresh/config/install.yaml); \
-	if diff -ru crds "$$fresh/crds" --exclude=kustomization.yaml && diff -u config/install.yaml "$$fresh/config/install.yaml"; then \
+	if diff -ru crds "$$fresh/crds" --exclude=kustomization.yaml && diff -ru docs/reference "$$fresh/docs/reference" && diff -u config/install.yaml "$$fresh/config/install.yaml"; then \
 	  echo 'The generated files are fresh.'; \
 	else \
 	  echo 'Generated files are stale, see the difference above. Mend it with: make generate' >&2; exit 1; \

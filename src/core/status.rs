@@ -182,8 +182,8 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             true,
             reason,
             format!(
-                "{failing} of {} namespaces wait for somebody: {example}",
-                counts.selected
+                "{failing} of {} wait for somebody: {example}",
+                namespaces(counts.selected)
             ),
         )
     } else {
@@ -191,8 +191,9 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
     };
     let reconciling = !stalled && rolling_out;
     let progress = format!(
-        "{} of {} namespaces are still to be worked on",
-        counts.pending, counts.selected
+        "{} of {} still to be worked on",
+        counts.pending,
+        namespaces(counts.selected)
     );
     let (ready_reason, ready_message) = if stalled {
         (stalled_reason, stalled_message.clone())
@@ -204,16 +205,18 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
         (
             "Audited",
             format!(
-                "{} namespaces audited, {} depart from the baseline",
-                counts.selected, counts.drifted
+                "{} audited, {} not as declared",
+                namespaces(counts.selected),
+                counts.drifted
             ),
         )
     } else {
         (
             "Enforced",
             format!(
-                "{} of {} namespaces are in the declared state",
-                counts.compliant, counts.selected
+                "{} of {} in the declared state",
+                counts.compliant,
+                namespaces(counts.selected)
             ),
         )
     };
@@ -226,8 +229,8 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
         "Blocked" => format!("{} blocked; {}", namespaces(counts.blocked), first(&tally.blocked)),
         "Conflict" => {
             format!(
-                "{} namespaces are held by an older baseline; {}",
-                counts.conflicting,
+                "{} held by an older baseline; {}",
+                namespaces(counts.conflicting),
                 first(&tally.conflicts)
             )
         }
@@ -252,8 +255,8 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
                     true,
                     "Drifted",
                     format!(
-                        "{} namespaces depart from the baseline; {}",
-                        counts.drifted,
+                        "{} not as declared; {}",
+                        namespaces(counts.drifted),
                         first(&tally.drifted)
                     ),
                 ),

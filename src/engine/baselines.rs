@@ -129,7 +129,7 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
                     known.status = next.clone();
                 }
             }
-            context.events.transitions(name, &entry.uid, &entry.before, &next).await;
+            context.events.transitions(name, &entry.uid, &entry.before, &next);
         }
         Err(error) => match judge_error(&error) {
             Failed::Gone => {}

@@ -1,54 +1,74 @@
-//! Kubernetes events: on transitions, and never many.
+//! Kubernetes events: on transitions, never many, and never in the way of the work: they wait in a bounded line of their
+//! own, and what does not fit is dropped (status, reports and metrics tell it too).
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use parking_lot::Mutex;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
+use super::work::in_time;
+use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineReport, DriftRecord, SecurityBaselineStatus};
+use crate::controls;
 use crate::core::object::FIELD_MANAGER;
 use crate::core::text::bounded;
 
 /// How many events may come at once, and how many a second after that: a storm of drift is told by metrics and reports.
 const BURST: f64 = 25.0;
 const PER_SECOND: f64 = 2.0;
+/// How many events may wait to be published.
+const WAITING: usize = 64;
+/// How many objects of one report are told of by an event each.
+const OBJECTS: usize = 5;
 
-/// Publishes events.
+/// Takes events in.
 pub struct Events {
+    line: Sender<(ObjectReference, Event)>,
+}
+
+/// Publishes the events that were taken in.
+pub struct Publisher {
+    line: Receiver<(ObjectReference, Event)>,
     recorder: Recorder,
-    allowance: Mutex<(f64, Instant)>,
+}
+
+/// Events, and what publishes them by this client.
+pub fn events(client: Client) -> (Events, Publisher) {
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.to_owned(),
+        instance: std::env::var("POD_NAME").ok(),
+    };
+    let (sender, receiver) = channel(WAITING);
+    let publisher = Publisher {
+        line: receiver,
+        recorder: Recorder::new(client, reporter),
+    };
+    (Events { line: sender }, publisher)
+}
+
+impl Publisher {
+    /// Publishes for ever.
+    pub async fn run(mut self) {
+        let (mut allowance, mut since) = (BURST, Instant::now());
+        while let Some((regarding, event)) = self.line.recv().await {
+            allowance = (allowance + since.elapsed().as_secs_f64() * PER_SECOND).min(BURST);
+            since = Instant::now();
+            if allowance < 1.0 {
+                continue;
+            }
+            allowance -= 1.0;
+            if let Err(error) = in_time(self.recorder.publish(&event, &regarding)).await {
+                tracing::warn!(%error, reason = event.reason, "an event could not be published");
+            }
+        }
+    }
 }
 
 impl Events {
-    /// Publishes events by this client.
-    pub fn new(client: Client) -> Self {
-        let instance = std::env::var("POD_NAME").ok();
-        let reporter = Reporter {
-            controller: FIELD_MANAGER.to_owned(),
-            instance,
-        };
-        Self {
-            recorder: Recorder::new(client, reporter),
-            allowance: Mutex::new((BURST, Instant::now())),
-        }
-    }
-
     /// Tells how a baseline's conditions changed.
-    pub async fn transitions(
-        &self,
-        name: &str,
-        uid: &str,
-        before: &SecurityBaselineStatus,
-        after: &SecurityBaselineStatus,
-    ) {
-        let regarding = ObjectReference {
-            api_version: Some("securitybaseline.dev/v1alpha1".to_owned()),
-            kind: Some("SecurityBaseline".to_owned()),
-            name: Some(name.to_owned()),
-            uid: Some(uid.to_owned()),
-            ..ObjectReference::default()
-        };
+    pub fn transitions(&self, name: &str, uid: &str, before: &SecurityBaselineStatus, after: &SecurityBaselineStatus) {
+        let regarding = ours("SecurityBaseline", name, uid);
         for condition in &after.conditions {
             let stood = before.conditions.iter().find(|c| c.type_ == condition.type_);
             let stood = stood.map_or(("False", ""), |c| (c.status.as_str(), c.reason.as_str()));
@@ -63,73 +83,99 @@ impl Events {
             if !news {
                 continue;
             }
-            let good = (condition.type_ == "Ready") == (now.0 == "True");
-            // Ready turning false while work is under way is no warning.
-            let warns = !good && condition.reason != "Progressing" && condition.type_ != "Ready";
-            self.publish(
+            // Ready tells what the others warn of.
+            let warns = condition.type_ != "Ready" && now.0 == "True";
+            self.tell(
                 &regarding,
+                None,
                 warns,
-                &condition.reason,
-                &condition.type_,
-                &condition.message,
-            )
-            .await;
+                (&condition.reason, &condition.type_, &condition.message),
+            );
         }
     }
 
-    /// Tells a tenant of drift that was repaired in its namespace.
-    pub async fn drift(&self, namespace: &str, uid: &str, records: &[DriftRecord]) {
-        let Some(first) = records.first() else { return };
+    /// Tells a tenant of drift that was repaired in its namespace: one event for each object.
+    pub fn drift(&self, namespace: &str, uid: &str, records: &[DriftRecord]) {
         let regarding = ObjectReference {
-            api_version: Some("securitybaseline.dev/v1alpha1".to_owned()),
-            kind: Some("BaselineReport".to_owned()),
             namespace: Some(namespace.to_owned()),
-            name: Some(BaselineReport::NAME.to_owned()),
-            uid: Some(uid.to_owned()),
-            ..ObjectReference::default()
+            ..ours("BaselineReport", BaselineReport::NAME, uid)
         };
-        let what = if first.path.is_empty() {
-            "was deleted".to_owned()
-        } else {
-            format!("{} was changed", first.path)
-        };
-        let more = match records.len() - 1 {
-            0 => String::new(),
-            n => format!("; {n} more"),
-        };
-        let note = format!(
-            "{}: {what} and is repaired; claimed by {}{more}",
-            first.object, first.claimed_by
-        );
-        self.publish(&regarding, true, "DriftRepaired", "Repair", &note).await;
+        let mut told: Vec<&str> = Vec::new();
+        for record in records {
+            if told.contains(&record.object.as_str()) || told.len() == OBJECTS {
+                continue;
+            }
+            told.push(&record.object);
+            let what = if record.path.is_empty() {
+                "it was deleted".to_owned()
+            } else {
+                format!("{} was changed", record.path)
+            };
+            let note = format!(
+                "{}: {what}, and is repaired; claimed by {}",
+                record.object, record.claimed_by
+            );
+            // The object goes along: events of one reason on one report would else be taken for one and the same.
+            let related = related(namespace, &record.object);
+            self.tell(&regarding, related, true, ("DriftRepaired", "Repair", &note));
+        }
     }
 
-    async fn publish(&self, regarding: &ObjectReference, warns: bool, reason: &str, action: &str, note: &str) {
-        if !self.allow() {
-            return;
-        }
+    fn tell(
+        &self,
+        regarding: &ObjectReference,
+        secondary: Option<ObjectReference>,
+        warns: bool,
+        (reason, action, note): (&str, &str, &str),
+    ) {
         let event = Event {
             type_: if warns { EventType::Warning } else { EventType::Normal },
             reason: bounded(reason, 128),
             note: Some(bounded(note, 1000)),
             action: bounded(action, 128),
-            secondary: None,
+            secondary,
         };
-        if let Err(error) = super::work::in_time(self.recorder.publish(&event, regarding)).await {
-            tracing::warn!(%error, reason, "an event could not be published");
-        }
+        // A full line means that there is a storm, which other things tell better.
+        let _ = self.line.try_send((regarding.clone(), event));
     }
+}
 
-    /// Takes one from the allowance, if there is one.
-    fn allow(&self) -> bool {
-        let mut allowance = self.allowance.lock();
-        let now = Instant::now();
-        let grown = allowance.0 + now.duration_since(allowance.1).as_secs_f64() * PER_SECOND;
-        *allowance = (grown.min(BURST), now);
-        if allowance.0 < 1.0 {
-            return false;
-        }
-        allowance.0 -= 1.0;
-        true
+fn ours(kind: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/v1alpha1")),
+        kind: Some(kind.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+/// The object that is shown as kind/name.
+fn related(namespace: &str, object: &str) -> Option<ObjectReference> {
+    let (kind, name) = object.split_once('/')?;
+    let child = controls::kind_named(kind);
+    Some(ObjectReference {
+        api_version: Some(child.map_or_else(|| "v1".to_owned(), |k| k.api_version())),
+        kind: Some(kind.to_owned()),
+        name: Some(name.to_owned()),
+        namespace: child.map(|_| namespace.to_owned()),
+        ..ObjectReference::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_in_an_event_is_named_in_full() {
+        let policy = related("team-a", "NetworkPolicy/security-baseline-x").unwrap();
+        assert_eq!(policy.api_version.as_deref(), Some("networking.k8s.io/v1"));
+        assert_eq!(policy.namespace.as_deref(), Some("team-a"));
+        let namespace = related("team-a", "Namespace/team-a").unwrap();
+        assert_eq!(
+            (namespace.api_version.as_deref(), namespace.namespace),
+            (Some("v1"), None)
+        );
     }
 }

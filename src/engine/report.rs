@@ -53,7 +53,7 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         Ok((uid, version, written)) => {
             context.metrics.reports.inc();
             context.index.lock().report_written(name, &uid, &version, &written);
-            context.events.drift(name, &uid, &settled.report.drift.records).await;
+            context.events.drift(name, &uid, &settled.report.drift.records);
         }
         Err(error) => {
             let wait = match judge(&error) {

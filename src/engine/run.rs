@@ -14,7 +14,7 @@ use super::Context;
 use super::clock::SystemClock;
 use super::cluster::{self, Source};
 use super::config::Config;
-use super::events::Events;
+use super::events::events;
 use super::http::{Probes, routes};
 use super::index::Index;
 use super::metrics::Metrics;
@@ -65,11 +65,12 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
             address: config.listen.clone(),
             source,
         })?;
+    let (events, publisher) = events(client.clone());
     let context = Arc::new(Context {
         index: Mutex::new(Index::new(config.clone())),
         queue: Queue::default(),
         metrics: Metrics::new()?,
-        events: Events::new(client.clone()),
+        events,
         clock: Arc::new(SystemClock),
         config,
         client,
@@ -92,6 +93,10 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
         format!("the server of metrics and probes: {served:?}")
     });
     tasks.spawn(work(context.clone(), first, rest));
+    tasks.spawn(async move {
+        publisher.run().await;
+        "the publisher of events".to_owned()
+    });
     if let Some(path) = config_path {
         tasks.spawn(follow_stop(context.clone(), path));
     }

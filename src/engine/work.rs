@@ -22,9 +22,11 @@ use crate::core::world::World;
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(20);
-/// The pause before something that failed is tried again: doubling, up to the bound.
+/// The pause before something that failed is tried again: doubling, up to a bound. What the API server refuses waits for
+/// somebody, and may wait long; what it only failed to do is tried again soon.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
+const LONGEST_TRANSIENT: Duration = Duration::from_secs(20);
 /// How often a plan may ask for objects to be read before the namespace is put back: they change faster than we read.
 const MOST_READS: usize = 3;
 
@@ -71,28 +73,32 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     }
     let fleet = context.index.lock().fleet();
     let mut done = Vec::new();
-    let (mut again, mut later) = (false, false);
+    let mut again = false;
+    // If something failed: the longest that the next try may wait.
+    let mut later: Option<Duration> = None;
     if gate::judge(fleet, &plan) == Verdict::Go {
         for action in &plan.actions {
-            match apply(context, &world, action).await {
+            let (failure, longest) = match apply(context, &world, action).await {
                 Ok(()) => {
                     tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
                     if let Some(holder) = &plan.holder {
                         context.index.lock().did(name, holder, &action.step);
                     }
                     done.push((action.clone(), Ok(())));
+                    continue;
                 }
-                Err(Failed::Gone) => {}
+                Err(Failed::Gone) => continue,
                 Err(Failed::Conflict) => {
                     refresh(context, &world, action).await;
                     again = true;
+                    continue;
                 }
-                Err(Failed::Blocked(failure) | Failed::Transient(failure)) => {
-                    tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
-                    later = true;
-                    done.push((action.clone(), Err(failure)));
-                }
-            }
+                Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
+                Err(Failed::Transient(failure)) => (failure, LONGEST_TRANSIENT),
+            };
+            tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
+            later = Some(later.map_or(longest, |l| l.min(longest)));
+            done.push((action.clone(), Err(failure)));
         }
     }
     count(context, &plan, &done, job);
@@ -100,13 +106,12 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let retries = {
         let mut index = context.index.lock();
         index.update_attempt(name, |attempt| attempt.absorb(&plan, &done, now));
-        index.retries(name, again || later)
+        index.retries(name, again || later.is_some())
     };
-    if again || later {
-        let wait = if later {
-            retry(retries, context.clock.jitter())
-        } else {
-            FIRST_RETRY.mul_f64(f64::from(retries.min(10)) / 50.0)
+    if again || later.is_some() {
+        let wait = match later {
+            Some(longest) => retry(retries, longest, context.clock.jitter()),
+            None => FIRST_RETRY.mul_f64(f64::from(retries.min(10)) / 50.0),
         };
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
     }
@@ -142,7 +147,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>) -> Option<(World, 
                 Err(error) => {
                     tracing::info!(namespace = %name, object = %id, %error, "could not be read");
                     let retries = context.index.lock().retries(name, true);
-                    let wait = retry(retries, context.clock.jitter());
+                    let wait = retry(retries, LONGEST_TRANSIENT, context.clock.jitter());
                     context
                         .queue
                         .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
@@ -184,10 +189,10 @@ async fn refresh(context: &Arc<Context>, world: &World, action: &crate::core::pl
 }
 
 /// How long to wait after so many failures in a row: doubling, and up to half of it less.
-fn retry(failures: u32, jitter: f64) -> Duration {
+fn retry(failures: u32, longest: Duration, jitter: f64) -> Duration {
     let full = FIRST_RETRY
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
-        .min(LONGEST_RETRY);
+        .min(longest);
     full.mul_f64(1.0 - jitter / 2.0)
 }
 
