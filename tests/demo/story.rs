@@ -63,6 +63,7 @@ impl Cluster {
             "NetworkPolicy" => ("networking.k8s.io", "v1", "networkpolicies"),
             "ResourceQuota" => ("", "v1", "resourcequotas"),
             "Role" => ("rbac.authorization.k8s.io", "v1", "roles"),
+            "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
             "Namespace" => ("", "v1", "namespaces"),
             other => anyhow::bail!("the demo knows no kind {other}"),
         };
@@ -221,9 +222,20 @@ impl Story<'_> {
              limits; Pod Security level restricted; a Role for developers.",
         );
         let (grantable, tenants) = (format!("--filename={GRANTABLE}"), format!("--filename={TENANTS}"));
+        // First what may be granted: Kubernetes takes a moment to add it up.
         cluster
-            .kubectl(terminal, &["apply", "--server-side", &grantable, &tenants])
+            .kubectl(terminal, &["apply", "--server-side", &grantable])
             .await?;
+        cluster
+            .until(
+                "ClusterRole",
+                None,
+                "security-baseline:grantable",
+                "has the rules",
+                |role| role["rules"].as_array().is_some_and(|rules| !rules.is_empty()),
+            )
+            .await?;
+        cluster.kubectl(terminal, &["apply", "--server-side", &tenants]).await?;
         cluster
             .until(
                 "SecurityBaseline",
