@@ -1,0 +1,117 @@
+//! The part of the index that is about the objects under reserved names.
+
+use super::*;
+
+impl Index {
+    /// Takes up a child as an event or an answer shows it. Answers whether its namespace is to be looked at.
+    pub fn child_seen(&mut self, kind: &'static ChildKind, object: Value) -> bool {
+        let name = meta(&object, "name");
+        if !name.starts_with(RESERVED_PREFIX) {
+            return false;
+        }
+        let id = ChildId {
+            kind,
+            name: name.to_owned(),
+        };
+        let namespace = meta(&object, "namespace").to_owned();
+        let version = version_number(meta(&object, "resourceVersion"));
+        let live = Fingerprint {
+            uid: meta(&object, "uid").to_owned(),
+            resource_version: meta(&object, "resourceVersion").to_owned(),
+            digest: Canonical::of(kind, &object).digest(),
+        };
+        let (synced, kept) = (self.synced, self.evidence);
+        let entry = self.entry(&namespace);
+        let child = entry.children.entry(id.clone()).or_default();
+        if version < child.version {
+            return false;
+        }
+        child.version = version;
+        if child.live.as_ref() == Some(&live) {
+            return false;
+        }
+        let as_wanted = child.wanted == Some(live.digest);
+        // Without a wish there is nothing to prove, until there is a plan; it reads what it needs.
+        let proof = !as_wanted && child.wanted.is_some() && kept < MOST_EVIDENCE;
+        let had = child.evidence.take().is_some();
+        child.evidence = proof.then(|| Arc::new(object));
+        let recorded = entry
+            .report
+            .as_ref()
+            .and_then(|r| r.prior.inventory.get(&id))
+            .map(|r| r.uid.as_str());
+        // As wanted, but not the object on record: the report is to be brought up to date.
+        let unrecorded = as_wanted && recorded != Some(live.uid.as_str());
+        let concerns = child.wanted.is_some() || recorded.is_some();
+        child.live = Some(live);
+        self.evidence = kept + usize::from(proof) - usize::from(had);
+        synced && concerns && (!as_wanted || unrecorded)
+    }
+
+    /// Notes that a child is gone. Answers whether its namespace is to be looked at.
+    pub fn child_gone(&mut self, kind: &'static ChildKind, namespace: &str, name: &str, last: Last<'_>) -> bool {
+        let id = ChildId {
+            kind,
+            name: name.to_owned(),
+        };
+        let synced = self.synced;
+        let Some(entry) = self.namespaces.get_mut(namespace) else {
+            return false;
+        };
+        let Some(child) = entry.children.get_mut(&id) else {
+            return false;
+        };
+        // The deletion of an earlier object of this name says nothing of the one that is there now.
+        let version = last.version.map(version_number);
+        if version.is_some_and(|version| version < child.version) {
+            return false;
+        }
+        child.version = version.unwrap_or(child.version);
+        let another = |live: &Fingerprint| last.uid.is_some_and(|uid| live.uid != uid);
+        if child.live.as_ref().is_none_or(another) {
+            return false;
+        }
+        child.live = None;
+        self.evidence -= usize::from(child.evidence.take().is_some());
+        let recorded = entry
+            .report
+            .as_ref()
+            .is_some_and(|r| r.prior.inventory.contains_key(&id));
+        let concerns = entry.facts.is_some() && (child.wanted.is_some() || recorded);
+        if child.wanted.is_none() {
+            entry.children.remove(&id);
+        }
+        self.forget_if_empty(namespace);
+        synced && concerns
+    }
+
+    /// Notes that the children of a kind are listed anew. What the list shows holds, whatever its resourceVersions: a
+    /// restored etcd counts from an earlier one.
+    pub fn children_listed_anew(&mut self, kind: &'static ChildKind) {
+        let children = self.namespaces.values_mut().flat_map(|entry| &mut entry.children);
+        for (_, child) in children.filter(|(id, _)| id.kind == kind) {
+            child.version = 0;
+        }
+    }
+
+    /// The same of the namespaces.
+    pub fn namespaces_listed_anew(&mut self) {
+        for entry in self.namespaces.values_mut() {
+            entry.version = 0;
+        }
+    }
+
+    /// The live children of a kind, as namespace and name.
+    pub fn children_of(&self, kind: &'static ChildKind) -> BTreeSet<(String, String)> {
+        let live = |(name, entry): (&Arc<str>, &NamespaceEntry)| {
+            let of_kind = entry
+                .children
+                .iter()
+                .filter(|(id, child)| id.kind == kind && child.live.is_some());
+            of_kind
+                .map(|(id, _)| (name.to_string(), id.name.clone()))
+                .collect::<Vec<_>>()
+        };
+        self.namespaces.iter().flat_map(live).collect()
+    }
+}

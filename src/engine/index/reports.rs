@@ -1,0 +1,82 @@
+//! The part of the index that is about reports.
+
+use super::*;
+
+impl Index {
+    /// Takes up a report as it is. Answers whether its namespace is to be looked at: somebody else changed it.
+    pub fn report_seen(&mut self, namespace: &str, uid: &str, version: &str, status: &BaselineReportStatus) -> bool {
+        let meaning = meaning(status);
+        let synced = self.synced;
+        let entry = self.entry(namespace);
+        if let Some(known) = &entry.report {
+            let stale = version_number(version) < version_number(&known.resource_version);
+            if known.uid == uid && (stale || known.resource_version == version) {
+                return false;
+            }
+        }
+        let changed = entry.report.as_ref().is_none_or(|known| known.meaning != meaning);
+        entry.report = Some(ReportEntry {
+            uid: uid.to_owned(),
+            resource_version: version.to_owned(),
+            meaning,
+            prior: facts::prior(status),
+        });
+        synced && changed
+    }
+
+    /// Takes up the report that we wrote.
+    pub fn report_written(&mut self, namespace: &str, uid: &str, version: &str, status: &BaselineReportStatus) {
+        let entry = self.entry(namespace);
+        entry.report = Some(ReportEntry {
+            uid: uid.to_owned(),
+            resource_version: version.to_owned(),
+            meaning: meaning(status),
+            prior: facts::prior(status),
+        });
+        entry.reported = Some(Instant::now());
+        // What was new is written; what failed is kept until it is tried again.
+        entry.attempt.records.clear();
+        entry.attempt.drifted = 0;
+    }
+
+    /// How long the namespace's next report waits: somebody who breaks things a hundred times a second is repaired each
+    /// time, and reported on once a second.
+    pub fn report_pause(&self, namespace: &str) -> Duration {
+        let written = self.namespaces.get(namespace).and_then(|e| e.reported);
+        written
+            .map(|at| REPORT_INTERVAL.saturating_sub(at.elapsed()))
+            .unwrap_or_default()
+    }
+
+    /// Notes that a report is gone. Answers whether its namespace is to be looked at.
+    pub fn report_gone(&mut self, namespace: &str) -> bool {
+        let synced = self.synced;
+        let Some(entry) = self.namespaces.get_mut(namespace) else {
+            return false;
+        };
+        let had = entry.report.take().is_some();
+        let looks = synced && had && entry.facts.is_some();
+        self.forget_if_empty(namespace);
+        looks
+    }
+
+    /// The namespaces that have a report.
+    pub fn reported(&self) -> BTreeSet<String> {
+        self.namespaces
+            .iter()
+            .filter(|(_, e)| e.report.is_some())
+            .map(|(n, _)| n.to_string())
+            .collect()
+    }
+
+    /// The report of a namespace, as it was last seen or written.
+    pub fn report(&self, namespace: &str) -> Option<ReportSeen> {
+        let report = self.namespaces.get(namespace)?.report.as_ref()?;
+        Some(ReportSeen {
+            uid: report.uid.clone(),
+            resource_version: report.resource_version.clone(),
+            meaning: report.meaning,
+            drifted: report.prior.drift.total,
+        })
+    }
+}
