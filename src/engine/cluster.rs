@@ -252,14 +252,21 @@ impl Sink for Baselines {
     fn applied(&self, context: &Context, object: Value) {
         let name: Arc<str> = meta(&object, "name").into();
         let mut index = context.index.lock();
-        let entry = baselines::judge(index.baseline(&name), &object);
+        let before = index.baseline(&name);
+        let entry = baselines::judge(before, &object);
+        let news = before.is_none_or(|b| b.uid != entry.uid || b.judged != entry.judged);
         let look = index.baseline_seen(&name, entry);
         drop(index);
         for namespace in look {
             enqueue(context, &namespace, Lane::Rollout);
         }
-        // Its owner waits for an answer.
-        context.queue.push(Key::Baseline(name), Lane::Status);
+        if news {
+            // Its owner waits for an answer.
+            context.queue.push(Key::Baseline(name), Lane::Status);
+        } else {
+            // Only its status changed: by ourselves, most often.
+            tell(context, [name]);
+        }
     }
 
     fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {

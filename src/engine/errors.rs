@@ -87,6 +87,7 @@ fn refusal(message: &str) -> String {
     let rules = message
         .split_once(ESCALATION)
         .map_or(message, |(_, rules)| rules.trim_start_matches(':').trim());
+    let rules = rules.split_whitespace().collect::<Vec<_>>().join(" ");
     bounded(
         &format!(
             "the operator may not hand this out, since it does not have it: {rules}. An administrator grants it with a ClusterRole labelled securitybaseline.dev/aggregate-to-grantable: \"true\", or for a ClusterRole that is bound with its name in the ClusterRole security-baseline-operator:bind"
