@@ -163,6 +163,7 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
             created: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
             generation: 1,
             spec,
+            replaced: None,
         })],
         live: BTreeMap::new(),
         prior: Prior::default(),

@@ -22,6 +22,8 @@ pub struct Baseline {
     pub generation: i64,
     /// The spec.
     pub spec: SecurityBaselineSpec,
+    /// The spec that this one replaced while the operator did not run: what was written for it may not be on record.
+    pub replaced: Option<Arc<SecurityBaselineSpec>>,
 }
 
 /// One namespace, at one moment.
@@ -76,6 +78,8 @@ pub struct Live {
 pub struct Prior {
     /// The objects that we wrote.
     pub inventory: BTreeMap<ChildId, Recorded>,
+    /// The generations that it was written by, by the baselines' UIDs.
+    pub generations: BTreeMap<String, i64>,
     /// The labels that we wrote on the namespace.
     pub labels: BTreeMap<String, RecordedLabel>,
     /// How its conditions stand: type, status, reason and since when.

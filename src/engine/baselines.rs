@@ -34,6 +34,20 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
     let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
     let status: SecurityBaselineStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
     let (spec, problems) = decode(&object["spec"]);
+    let known = before.filter(|b| b.uid == uid);
+    // What is held to when the operator starts was replaced in the meantime, if its generation is an earlier one.
+    let replaced = match known {
+        Some(known) => {
+            let same = known.accepted.as_ref().filter(|b| b.generation == generation);
+            same.and_then(|b| b.replaced.clone())
+        }
+        None if status.applied_generation.is_some_and(|applied| applied != generation) => status
+            .applied
+            .as_ref()
+            .and_then(|applied| decode(applied).0)
+            .map(Arc::new),
+        None => None,
+    };
     let baseline = |generation, spec| {
         Arc::new(Baseline {
             name: meta(object, "name").to_owned(),
@@ -43,20 +57,18 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
                 .unwrap_or(Timestamp::UNIX_EPOCH),
             generation,
             spec,
+            replaced: replaced.clone(),
         })
     };
     let accepted = match spec {
         Some(spec) => Some(baseline(generation, spec)),
-        None => before
-            .filter(|b| b.uid == uid)
-            .and_then(|b| b.accepted.clone())
-            .or_else(|| {
-                let (spec, _) = decode(status.applied.as_ref()?);
-                Some(baseline(status.applied_generation?, spec?))
-            }),
+        None => known.and_then(|b| b.accepted.clone()).or_else(|| {
+            let (spec, _) = decode(status.applied.as_ref()?);
+            Some(baseline(status.applied_generation?, spec?))
+        }),
     };
     // A status that we wrote may be newer than the one in this event.
-    let known = before.filter(|b| b.uid == uid && newer(&b.resource_version, meta(object, "resourceVersion")));
+    let known = known.filter(|b| newer(&b.resource_version, meta(object, "resourceVersion")));
     BaselineEntry {
         resource_version: known
             .map_or(meta(object, "resourceVersion"), |b| &b.resource_version)

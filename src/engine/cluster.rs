@@ -235,6 +235,10 @@ impl Sink for Reports {
         }
     }
 
+    fn listed_anew(&self, context: &Context) {
+        context.index.lock().reports_listed_anew();
+    }
+
     fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
         context
             .index
@@ -280,6 +284,10 @@ impl Sink for Baselines {
             enqueue(context, &namespace, Lane::Rollout);
         }
         tell(context, others);
+    }
+
+    fn listed_anew(&self, context: &Context) {
+        context.index.lock().baselines_listed_anew();
     }
 
     fn known(&self, context: &Context) -> BTreeSet<(String, String)> {

@@ -67,6 +67,7 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
         .collect();
     Prior {
         inventory,
+        generations: report.baselines.iter().map(|b| (b.uid.clone(), b.generation)).collect(),
         labels: report
             .namespace_labels
             .iter()

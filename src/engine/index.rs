@@ -55,6 +55,9 @@ struct NamespaceEntry {
     version: u64,
     children: BTreeMap<ChildId, ChildEntry>,
     report: Option<ReportEntry>,
+    /// What is on record. It is read from the report once, when the namespace is first seen, and kept here from then on:
+    /// what we did counts at once, before a report tells it, and nobody takes it away by changing or deleting the report.
+    prior: Option<Prior>,
     attempt: Attempt,
     settled: Option<Stand>,
     retries: u32,
@@ -103,7 +106,6 @@ struct ReportEntry {
     uid: String,
     resource_version: String,
     meaning: Digest,
-    prior: Prior,
 }
 
 /// A baseline, as it was last seen.
@@ -240,6 +242,7 @@ impl Index {
         let counted = self.counting(name);
         if let Some(entry) = self.namespaces.get_mut(name) {
             entry.facts = None;
+            entry.prior = None;
             entry.settled = None;
             entry.attempt = Attempt::default();
             entry.retries = 0;

@@ -2,7 +2,7 @@
 //!
 //! A key is worked on by one worker at a time, whatever lane it comes from; what comes in meanwhile waits for it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ struct Inner {
     running: HashMap<Key, Instant>,
     /// Keys to be put back into a lane later, by time.
     later: BTreeMap<Instant, BTreeSet<(Key, Lane)>>,
-    delayed: HashSet<(Key, Lane)>,
+    delayed: HashMap<(Key, Lane), Instant>,
 }
 
 impl Queue {
@@ -96,16 +96,24 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Puts a key into a lane after a while, unless it is to be put there already.
+    /// Puts a key into a lane after a while. If it is to be put there already, the earlier time counts.
     pub fn push_after(&self, key: Key, lane: Lane, after: Duration) {
+        let due = Instant::now() + after;
         let mut inner = self.inner.lock();
-        if inner.delayed.insert((key.clone(), lane)) {
-            inner
-                .later
-                .entry(Instant::now() + after)
-                .or_default()
-                .insert((key, lane));
+        if inner.closed {
+            inner.push(key, lane, due);
+            drop(inner);
+            self.changed.notify_one();
+            return;
         }
+        let entry = (key, lane);
+        match inner.delayed.get(&entry).copied() {
+            Some(earlier) if earlier <= due => return,
+            Some(later) => inner.take_back(later, &entry),
+            None => {}
+        }
+        inner.delayed.insert(entry.clone(), due);
+        inner.later.entry(due).or_default().insert(entry);
         drop(inner);
         self.changed.notify_one();
     }
@@ -120,7 +128,9 @@ impl Queue {
                 let now = Instant::now();
                 inner.put_back(now);
                 if let Some(job) = inner.take(now) {
-                    if inner.lanes.iter().any(|lane| !lane.is_empty()) {
+                    if !inner.closed && inner.lanes.iter().any(|lane| !lane.is_empty())
+                        || !inner.lanes[Lane::Report as usize].is_empty()
+                    {
                         self.changed.notify_one();
                     }
                     return job;
@@ -146,14 +156,16 @@ impl Queue {
         self.given_back.notify_one();
     }
 
-    /// Gives out no more keys, and waits until those that were taken are given back.
+    /// Gives out no more keys but those of reports, which are what is known of the work so far, and waits until they and
+    /// all that were taken are done.
     pub async fn drain(&self) {
+        self.inner.lock().close();
+        self.changed.notify_one();
         loop {
             let given_back = self.given_back.notified();
             let idle = {
-                let mut inner = self.inner.lock();
-                inner.closed = true;
-                inner.running.is_empty()
+                let inner = self.inner.lock();
+                inner.running.is_empty() && inner.lanes[Lane::Report as usize].is_empty()
             };
             if idle {
                 return;
@@ -189,6 +201,26 @@ impl Inner {
         }
     }
 
+    fn close(&mut self) {
+        self.closed = true;
+        let waiting: Vec<_> = self.later.values().flatten().cloned().collect();
+        let now = Instant::now();
+        for (key, lane) in waiting {
+            self.push(key, lane, now);
+        }
+        self.later.clear();
+        self.delayed.clear();
+    }
+
+    fn take_back(&mut self, due: Instant, entry: &(Key, Lane)) {
+        if let Some(keys) = self.later.get_mut(&due) {
+            keys.remove(entry);
+            if keys.is_empty() {
+                self.later.remove(&due);
+            }
+        }
+    }
+
     fn put_back(&mut self, now: Instant) {
         while let Some(entry) = self.later.first_entry() {
             if *entry.key() > now {
@@ -203,14 +235,11 @@ impl Inner {
     }
 
     fn take(&mut self, now: Instant) -> Option<Job> {
-        if self.closed {
-            return None;
-        }
         // Two rounds: when no lane with work has credit left, all get theirs anew.
         for _ in 0..2 {
             for lane in Lane::ALL {
                 let i = lane as usize;
-                if self.credit[i] == 0 {
+                if self.credit[i] == 0 || (self.closed && lane != Lane::Report) {
                     continue;
                 }
                 let running = &self.running;
@@ -303,6 +332,7 @@ mod tests {
     async fn a_delayed_key_comes_when_it_is_due_and_not_before() {
         let queue = Queue::default();
         let start = Instant::now();
+        queue.push_after(key("a"), Lane::Repair, Duration::from_secs(300));
         queue.push_after(key("a"), Lane::Repair, Duration::from_secs(3));
         queue.push_after(key("a"), Lane::Repair, Duration::from_secs(9));
         let job = queue.next().await;

@@ -16,10 +16,14 @@ use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
 use crate::core::gate;
 use crate::core::object::FIELD_MANAGER;
+use crate::core::plan::Action;
 use crate::core::settle::{MOST_RECORDS, meaning, settle};
 
-/// The pause before a report that could not be written is tried again.
+/// The pause before a report that could not be written is tried again; a longer one where it was refused.
 const RETRY: Duration = Duration::from_secs(5);
+const REFUSED: Duration = Duration::from_secs(60);
+/// How soon work that a report comes upon is done.
+const HAND_ON: Duration = Duration::from_millis(20);
 /// How long a conflicting report waits for the watch to bring the newer one.
 const CONFLICT: Duration = Duration::from_millis(200);
 
@@ -34,7 +38,15 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
     let (settled, seen) = {
         let mut index = context.index.lock();
         let verdict = gate::judge(index.fleet(), &plan);
-        let settled = settle(&world, &plan, &index.attempt(name), verdict);
+        let attempt = index.attempt(name);
+        let settled = settle(&world, &plan, &attempt, verdict);
+        // A read for this report may have been the first to see a change; its event is nothing new then.
+        let undone = |action: &&Action| !attempt.failures.contains_key(&action.object);
+        if verdict == gate::Verdict::Go && plan.actions.iter().any(|a| undone(&a)) {
+            context
+                .queue
+                .push_after(Key::Namespace(name.clone()), Lane::Repair, HAND_ON);
+        }
         let told = index.settled(name, &plan, &settled);
         for baseline in told {
             context
@@ -59,10 +71,14 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
             let wait = match judge(&error) {
                 Failed::Gone => return,
                 Failed::Conflict => CONFLICT,
-                Failed::Blocked(failure) | Failed::Transient(failure) => {
+                failed @ (Failed::Blocked(_) | Failed::Transient(_)) => {
                     context.metrics.status_failures.inc();
-                    tracing::warn!(namespace = %name, reason = failure.reason, message = failure.message, "the report could not be written");
-                    RETRY
+                    tracing::warn!(namespace = %name, ?failed, "the report could not be written");
+                    if matches!(failed, Failed::Blocked(_)) {
+                        REFUSED
+                    } else {
+                        RETRY
+                    }
                 }
             };
             context

@@ -99,6 +99,10 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
             tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
             later = Some(later.map_or(longest, |l| l.min(longest)));
             done.push((action.clone(), Err(failure)));
+            if longest == LONGEST_TRANSIENT {
+                // The API server is not there for us: to try the rest would only hold this worker up.
+                break;
+            }
         }
     }
     count(context, &plan, &done, job);
@@ -198,8 +202,7 @@ fn retry(failures: u32, longest: Duration, jitter: f64) -> Duration {
 
 fn count(context: &Context, plan: &Plan, done: &[(crate::core::plan::Action, Result<(), Failure>)], job: &Job) {
     let mut repaired = false;
-    for (action, outcome) in done.iter().filter(|(_, outcome)| outcome.is_ok()) {
-        debug_assert!(outcome.is_ok());
+    for (action, _) in done.iter().filter(|(_, outcome)| outcome.is_ok()) {
         let findings = plan
             .sections
             .iter()

@@ -2,6 +2,7 @@
 
 mod races;
 mod refusals;
+mod shrinking;
 
 use std::time::Duration;
 

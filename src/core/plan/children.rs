@@ -1,12 +1,14 @@
 //! The part of a plan that is about objects.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Action, Finding, FindingKind, Plan, Section, Step};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::{Held, Registry};
 use crate::core::drift::{Difference, claimed_by, differences};
-use crate::core::object::{Canonical, Child, Digest};
+use crate::core::object::{Canonical, Child, ChildId, Digest};
+use crate::core::select::selects;
 use crate::core::text::bounded;
 use crate::core::world::{Baseline, Live, Recorded, World};
 
@@ -104,9 +106,17 @@ pub(super) fn keep(
 /// Plans the removal of what is recorded as ours and no longer asked for: by the UID on record, for the baseline on
 /// record, and never of what is only held back.
 pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, sections: &[Section], plan: &mut Plan) {
-    for (id, recorded) in world.prior.inventory.iter().rev() {
+    let mut on_record = inherited(registry, world, holder);
+    plan.inventory.extend(
+        on_record
+            .iter()
+            .filter(|(id, _)| !plan.wanted.contains_key(id))
+            .map(|(i, r)| (i.clone(), r.clone())),
+    );
+    on_record.extend(world.prior.inventory.iter().map(|(i, r)| (i.clone(), r.clone())));
+    for (id, recorded) in on_record.iter().rev() {
         let asked = plan.wanted.contains_key(id) || sections.iter().any(|(_, _, r)| r.held.iter().any(|h| &h.id == id));
-        if asked || recorded.baseline != holder.uid {
+        if asked {
             continue;
         }
         let Some(live) = world.live.get(id).filter(|live| live.uid == recorded.uid) else {
@@ -114,6 +124,9 @@ pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, secti
             plan.inventory.remove(id);
             continue;
         };
+        if recorded.baseline != holder.uid {
+            continue;
+        }
         let Some(control) = registry.iter().find(|c| c.kinds().contains(&id.kind)) else {
             continue;
         };
@@ -144,6 +157,29 @@ pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, secti
             });
         }
     }
+}
+
+/// What an earlier spec asked for that was replaced while the operator did not run: it may have been written just before
+/// the end, and then it is on no record. Only until the namespace was judged by the present spec: what stands under such
+/// a name later is somebody else's.
+fn inherited(registry: Registry, world: &World, holder: &Baseline) -> BTreeMap<ChildId, Recorded> {
+    let Some(spec) = &holder.replaced else {
+        return BTreeMap::new();
+    };
+    let judged = world.prior.generations.get(&holder.uid) == Some(&holder.generation);
+    if judged || !selects(spec, &world.namespace.name, &world.namespace.labels) {
+        return BTreeMap::new();
+    }
+    registry
+        .iter()
+        .filter(|control| control.mode(spec) == Some(Mode::Enforce))
+        .flat_map(|control| control.render(spec, &world.namespace, &world.cluster).children)
+        .filter(|child| !world.prior.inventory.contains_key(&child.id))
+        .filter_map(|child| {
+            let live = world.live.get(&child.id)?;
+            Some((child.id, record(holder, live, live.digest)))
+        })
+        .collect()
 }
 
 fn record(holder: &Baseline, live: &Live, digest: Digest) -> Recorded {

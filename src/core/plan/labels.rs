@@ -11,16 +11,27 @@ use crate::core::drift::Difference;
 use crate::core::text::bounded;
 use crate::core::world::{RecordedLabel, World};
 
+/// The prefix of the labels that an earlier baseline may have left behind.
+const POD_SECURITY: &str = "pod-security.kubernetes.io/";
+
 /// Plans how the namespace comes to have the labels that are asked for.
 pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
     let live = &world.namespace.labels;
     let object = format!("Namespace/{}", world.namespace.name);
     // What we own stays in the apply unless it is to go: leaving it out would remove it, also what was written for a
     // baseline that is gone (its labels are retained) or for a section that is audited by now.
+    let asked = |key: &String| {
+        sections
+            .iter()
+            .any(|(_, _, r)| r.labels.iter().any(|rule| &rule.key == key))
+    };
+    // Another client may state our name, and so make any key of its own look like ours: those are not written.
+    let known = |key: &&String| asked(key) || world.prior.labels.contains_key(*key) || key.starts_with(POD_SECURITY);
     let mut apply: BTreeMap<String, String> = world
         .namespace
         .our_labels
         .iter()
+        .filter(known)
         .filter_map(|key| Some((key.clone(), live.get(key)?.clone())))
         .collect();
     let mut changed_for = None;
@@ -64,11 +75,6 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
         }
     }
 
-    let asked = |key: &String| {
-        sections
-            .iter()
-            .any(|(_, _, r)| r.labels.iter().any(|rule| &rule.key == key))
-    };
     let ours = |recorded: &RecordedLabel| recorded.baseline == holder.uid;
     for (key, _) in world
         .prior

@@ -24,6 +24,7 @@ pub(crate) fn with_spec(name: &str, created: i64, spec: Value) -> Arc<Baseline> 
         created: Timestamp::from_second(created).unwrap(),
         generation: 1,
         spec: serde_json::from_value(spec).unwrap(),
+        replaced: None,
     })
 }
 

@@ -18,6 +18,13 @@ impl Index {
         self.baselines.get_mut(name)
     }
 
+    /// Notes that the baselines were listed anew: what the list shows is what is, also if its versions are older.
+    pub fn baselines_listed_anew(&mut self) {
+        for entry in self.baselines.values_mut() {
+            "0".clone_into(&mut entry.resource_version);
+        }
+    }
+
     /// Takes up a baseline. Answers the namespaces to be looked at: those that it selected, and those that it selects.
     pub fn baseline_seen(&mut self, name: &str, entry: BaselineEntry) -> Vec<Arc<str>> {
         let before = self.baselines.get(name).and_then(|b| b.accepted.clone());

@@ -36,9 +36,9 @@ impl Index {
         let had = child.evidence.take().is_some();
         child.evidence = proof.then(|| Arc::new(object));
         let recorded = entry
-            .report
+            .prior
             .as_ref()
-            .and_then(|r| r.prior.inventory.get(&id))
+            .and_then(|p| p.inventory.get(&id))
             .map(|r| r.uid.as_str());
         // As wanted, but not the object on record: the report is to be brought up to date.
         let unrecorded = as_wanted && recorded != Some(live.uid.as_str());
@@ -73,10 +73,7 @@ impl Index {
         }
         child.live = None;
         self.evidence -= usize::from(child.evidence.take().is_some());
-        let recorded = entry
-            .report
-            .as_ref()
-            .is_some_and(|r| r.prior.inventory.contains_key(&id));
+        let recorded = entry.prior.as_ref().is_some_and(|p| p.inventory.contains_key(&id));
         let concerns = entry.facts.is_some() && (child.wanted.is_some() || recorded);
         if child.wanted.is_none() {
             entry.children.remove(&id);

@@ -19,8 +19,8 @@ impl Index {
             uid: uid.to_owned(),
             resource_version: version.to_owned(),
             meaning,
-            prior: facts::prior(status),
         });
+        entry.prior.get_or_insert_with(|| facts::prior(status));
         synced && changed
     }
 
@@ -31,8 +31,8 @@ impl Index {
             uid: uid.to_owned(),
             resource_version: version.to_owned(),
             meaning: meaning(status),
-            prior: facts::prior(status),
         });
+        entry.prior = Some(facts::prior(status));
         entry.reported = Some(Instant::now());
         // What was new is written; what failed is kept until it is tried again.
         entry.attempt.records.clear();
@@ -46,6 +46,14 @@ impl Index {
         written
             .map(|at| REPORT_INTERVAL.saturating_sub(at.elapsed()))
             .unwrap_or_default()
+    }
+
+    /// Notes that the reports were listed anew: what the list shows is what is, also if its versions are older (an etcd
+    /// that was restored from a copy).
+    pub fn reports_listed_anew(&mut self) {
+        for report in self.namespaces.values_mut().filter_map(|e| e.report.as_mut()) {
+            "0".clone_into(&mut report.resource_version);
+        }
     }
 
     /// Notes that a report is gone. Answers whether its namespace is to be looked at.
@@ -71,12 +79,13 @@ impl Index {
 
     /// The report of a namespace, as it was last seen or written.
     pub fn report(&self, namespace: &str) -> Option<ReportSeen> {
-        let report = self.namespaces.get(namespace)?.report.as_ref()?;
+        let entry = self.namespaces.get(namespace)?;
+        let report = entry.report.as_ref()?;
         Some(ReportSeen {
             uid: report.uid.clone(),
             resource_version: report.resource_version.clone(),
             meaning: report.meaning,
-            drifted: report.prior.drift.total,
+            drifted: entry.prior.as_ref().map(|p| p.drift.total).unwrap_or_default(),
         })
     }
 }

@@ -36,7 +36,7 @@ impl Index {
             namespace: facts,
             baselines,
             live,
-            prior: entry.report.as_ref().map(|r| r.prior.clone()).unwrap_or_default(),
+            prior: entry.prior.clone().unwrap_or_default(),
             cluster: self.cluster.clone(),
             now,
         })
@@ -85,7 +85,7 @@ impl Index {
         let Some(entry) = self.namespaces.get_mut(name) else {
             return;
         };
-        let Some(report) = &mut entry.report else { return };
+        let prior = entry.prior.get_or_insert_default();
         match step {
             Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => {
                 let now = entry.children.get(&child.id);
@@ -97,13 +97,13 @@ impl Index {
                         baseline: holder.uid.clone(),
                         digest: Some(live.digest),
                     };
-                    report.prior.inventory.insert(child.id.clone(), recorded);
+                    prior.inventory.insert(child.id.clone(), recorded);
                 }
             }
             Step::Delete { id, .. } => {
-                report.prior.inventory.remove(id);
+                prior.inventory.remove(id);
             }
-            Step::Label(labels) => report.prior.labels.retain(|key, value| match labels.get(key) {
+            Step::Label(labels) => prior.labels.retain(|key, value| match labels.get(key) {
                 Some(written) => {
                     value.value.clone_from(written);
                     true

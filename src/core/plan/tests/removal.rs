@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::core::world::Prior;
 
 const WEB: &str = "NetworkPolicy/allow-web";
 
@@ -157,4 +158,31 @@ fn an_object_under_a_reserved_name_that_nobody_asks_for_is_left_alone() {
     respec(&mut world, without_rules());
     let plan = plan(REGISTRY, &world);
     assert!(!steps(&plan).iter().any(|s| s.contains("allow-web")));
+}
+
+/// A world in which the operator ended before it could record what it had written, and the spec shrank meanwhile.
+fn unrecorded(judged: Option<i64>) -> World {
+    let asked = json!({"namespaceSelector": {}, "mode": "Enforce", "resourceQuotas": {"items": [{"name": "a", "hard": {"pods": 1}}]}});
+    let mut world = converged(asked.clone());
+    world.prior = Prior::default();
+    let mut shrunk = (*with_spec("b", 1, json!({"namespaceSelector": {}, "mode": "Enforce"}))).clone();
+    shrunk.generation = 2;
+    shrunk.replaced = Some(Arc::new(serde_json::from_value(asked).unwrap()));
+    world
+        .prior
+        .generations
+        .extend(judged.map(|generation| (shrunk.uid.clone(), generation)));
+    world.baselines = vec![Arc::new(shrunk)];
+    world
+}
+
+#[test]
+fn what_was_written_for_a_spec_that_was_replaced_meanwhile_goes_although_it_is_on_no_record() {
+    assert_eq!(steps(&plan(REGISTRY, &unrecorded(None))), ["delete ResourceQuota/a"]);
+    assert_eq!(steps(&plan(REGISTRY, &unrecorded(Some(1)))), ["delete ResourceQuota/a"]);
+}
+
+#[test]
+fn once_a_namespace_was_judged_by_the_present_spec_such_a_name_is_somebody_elses() {
+    assert_eq!(steps(&plan(REGISTRY, &unrecorded(Some(2)))), [""; 0]);
 }
