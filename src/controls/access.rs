@@ -25,6 +25,7 @@ static ROLE: ChildKind = ChildKind {
     fields: &["rules"],
     normalise: normalise_role,
     immutable: &[],
+    grants: &["rules"],
 };
 
 static ROLE_BINDING: ChildKind = ChildKind {
@@ -35,6 +36,7 @@ static ROLE_BINDING: ChildKind = ChildKind {
     fields: &["roleRef", "subjects"],
     normalise: normalise_binding,
     immutable: &["/roleRef"],
+    grants: &["subjects"],
 };
 
 const RBAC: &str = "rbac.authorization.k8s.io";

@@ -26,6 +26,7 @@ static LIMIT_RANGE: ChildKind = ChildKind {
     fields: &["spec"],
     normalise,
     immutable: &[],
+    grants: &[],
 };
 
 static KINDS: [&ChildKind; 1] = [&LIMIT_RANGE];

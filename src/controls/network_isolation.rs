@@ -30,6 +30,7 @@ static NETWORK_POLICY: ChildKind = ChildKind {
     fields: &["spec"],
     normalise,
     immutable: &[],
+    grants: &[],
 };
 
 const COMPONENT: &str = "network-isolation";

@@ -25,6 +25,7 @@ static RESOURCE_QUOTA: ChildKind = ChildKind {
     fields: &["spec"],
     normalise,
     immutable: &["/spec/scopes", "/spec/scopeSelector"],
+    grants: &[],
 };
 
 static KINDS: [&ChildKind; 1] = [&RESOURCE_QUOTA];

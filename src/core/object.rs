@@ -33,6 +33,9 @@ pub struct ChildKind {
     pub normalise: fn(&mut Map<String, Value>),
     /// JSON pointers to what the API server does not let change: such an object is deleted and created anew.
     pub immutable: &'static [&'static str],
+    /// The top-level fields without which an object of this kind grants nothing: what is to be deleted, and is kept by
+    /// somebody's finalizer, loses them at once.
+    pub grants: &'static [&'static str],
 }
 
 impl ChildKind {

@@ -115,14 +115,14 @@ async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, ve
         metadata.insert("generateName".to_owned(), format!("{RESERVED_PREFIX}trial-").into());
     }
     in_time(api.create(&params(true), &object(trial)?)).await?;
-    remove(&api, &child.id.name, uid, version).await?;
+    remove(&api, child.id.kind, &child.id.name, uid, version).await?;
     gone(context, namespace, &child.id, uid);
     create(context, world, child).await
 }
 
 async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> Result<(), Failed> {
     let namespace = &world.namespace.name;
-    match remove(&api(context, namespace, id.kind), &id.name, uid, version).await {
+    match remove(&api(context, namespace, id.kind), id.kind, &id.name, uid, version).await {
         // Gone already is as good.
         Err(Failed::Gone) => {}
         other => other?,
@@ -132,8 +132,15 @@ async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, versi
 }
 
 /// Deletes an object, and only the very one that was judged, as it was then. One that another client's finalizer keeps
-/// is not gone: nothing can be created in its place.
-async fn remove(api: &Api<DynamicObject>, name: &str, uid: &str, version: &str) -> Result<(), Failed> {
+/// is not gone: nothing can be created in its place. But what it grants is taken away at once, or whoever has it could
+/// keep it with a finalizer.
+async fn remove(
+    api: &Api<DynamicObject>,
+    kind: &ChildKind,
+    name: &str,
+    uid: &str,
+    version: &str,
+) -> Result<(), Failed> {
     let preconditions = Preconditions {
         uid: Some(uid.to_owned()),
         resource_version: Some(version.to_owned()),
@@ -142,10 +149,20 @@ async fn remove(api: &Api<DynamicObject>, name: &str, uid: &str, version: &str) 
         preconditions: Some(preconditions),
         ..DeleteParams::background()
     };
-    let left = in_time(api.delete(name, &params)).await?.left();
-    let finalizers = left.and_then(|object| object.metadata.finalizers).unwrap_or_default();
+    let Some(mut left) = in_time(api.delete(name, &params)).await?.left() else {
+        return Ok(());
+    };
+    let finalizers = left.metadata.finalizers.clone().unwrap_or_default();
     if finalizers.is_empty() {
         return Ok(());
+    }
+    let granting = |field: &&&str| left.data[**field].as_array().is_some_and(|list| !list.is_empty());
+    let granting: Vec<&str> = kind.grants.iter().filter(granting).copied().collect();
+    if !granting.is_empty() {
+        for field in granting {
+            left.data[field] = json!([]);
+        }
+        in_time(api.replace(name, &self::params(false), &left)).await?;
     }
     Err(Failed::Blocked(Failure {
         reason: "HeldByFinalizer",

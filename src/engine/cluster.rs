@@ -17,7 +17,7 @@ use super::watch::{Progress, Sink, Watched};
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
 use crate::controls;
-use crate::core::object::ChildKind;
+use crate::core::object::{ChildKind, RESERVED_PREFIX};
 use crate::core::world::ClusterFacts;
 
 /// The ClusterRole whose rules the operator may hand out.
@@ -191,6 +191,10 @@ impl Sink for Namespaces {
 struct Children(&'static ChildKind);
 
 impl Sink for Children {
+    fn concerns(&self, name: &str) -> bool {
+        name.starts_with(RESERVED_PREFIX)
+    }
+
     fn applied(&self, context: &Context, object: Value) {
         let namespace = meta(&object, "namespace").to_owned();
         if context.index.lock().child_seen(self.0, object) {

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod queue;
 pub mod report;
 pub mod run;
+pub mod seen;
 pub mod watch;
 pub mod work;
 

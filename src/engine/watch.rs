@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::ApiResource;
 use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::index::Last;
+use super::seen::Seen;
 
 /// How long a watch has to live before a break counts as the first one again.
 const LIVED: Duration = Duration::from_secs(30);
@@ -27,10 +28,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long an attempt may take to fail.
 const ATTEMPT: Duration = Duration::from_secs(6);
 /// How many objects are listed at a time.
-const PAGE: u32 = 250;
+const PAGE: u32 = 100;
 
 /// Takes up what a watch sees.
 pub trait Sink: Send + Sync + 'static {
+    /// Whether objects of this name concern the sink. The others are not even taken apart.
+    fn concerns(&self, _name: &str) -> bool {
+        true
+    }
     /// An object is there, or changed.
     fn applied(&self, context: &Context, object: Value);
     /// An object is gone.
@@ -90,7 +95,7 @@ impl Progress {
 
 /// Watches for ever; to return is an error.
 pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>, progress: Arc<Progress>) {
-    let api: Api<DynamicObject> = match &watched.namespace {
+    let api: Api<Seen> = match &watched.namespace {
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &watched.resource),
         None => Api::all_with(context.client.clone(), &watched.resource),
     };
@@ -112,9 +117,11 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                         shown.clear();
                         sink.listed_anew(&context);
                     }
+                    Event::InitApply(object) | Event::Apply(object) | Event::Delete(object)
+                        if !sink.concerns(&place(&object).1) => {}
                     Event::InitApply(object) => {
                         shown.insert(place(&object));
-                        sink.applied(&context, into_value(object));
+                        sink.applied(&context, object.into_value());
                     }
                     Event::InitDone => {
                         for (namespace, name) in sink.known(&context).difference(&shown) {
@@ -124,12 +131,12 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                         progress.listed.store(true, Ordering::Release);
                         progress.changed.notify_waiters();
                     }
-                    Event::Apply(object) => sink.applied(&context, into_value(object)),
+                    Event::Apply(object) => sink.applied(&context, object.into_value()),
                     Event::Delete(object) => {
                         let (namespace, name) = place(&object);
                         let last = Last {
-                            uid: object.metadata.uid.as_deref(),
-                            version: object.metadata.resource_version.as_deref(),
+                            uid: object.meta().uid.as_deref(),
+                            version: object.meta().resource_version.as_deref(),
                         };
                         sink.deleted(&context, &namespace, &name, last);
                     }
@@ -163,17 +170,12 @@ fn pause(failures: u32, jitter: f64) -> Duration {
     full.mul_f64(1.0 - jitter / 2.0)
 }
 
-fn place(object: &DynamicObject) -> (String, String) {
-    let metadata = &object.metadata;
+fn place(object: &Seen) -> (String, String) {
+    let metadata = object.meta();
     (
         metadata.namespace.clone().unwrap_or_default(),
         metadata.name.clone().unwrap_or_default(),
     )
-}
-
-fn into_value(object: DynamicObject) -> Value {
-    // A dynamic object came from JSON and goes back to it.
-    serde_json::to_value(object).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -263,3 +263,33 @@ async fn what_merely_looks_like_ours_is_left_alone() {
         "{written:?}"
     );
 }
+
+#[tokio::test]
+async fn a_grant_that_is_taken_out_grants_nothing_although_a_finalizer_keeps_it() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "kept-grant").await;
+    let namespace = set.namespace(plane, "a").await;
+    let binding =
+        |name: &str| json!({"name": name, "clusterRole": "view", "subjects": [{"kind": "Group", "name": "guests"}]});
+    set.baseline(json!({"mode": "Enforce", "access": {"bindings": [binding("kept"), binding("other")]}}))
+        .await;
+    set.until_enforced(1).await;
+    let (kept, hold) = (
+        "security-baseline-kept",
+        json!({"metadata": {"finalizers": ["example.com/hold"]}}),
+    );
+    merge(&set.admin, "RoleBinding", Some(&namespace), kept, hold)
+        .await
+        .unwrap();
+    set.baseline(json!({"mode": "Enforce", "access": {"bindings": [binding("other")]}}))
+        .await;
+    set.object_until("RoleBinding", &namespace, kept, "grants nothing", |b| {
+        b["metadata"]["deletionTimestamp"].is_string() && b["subjects"].as_array().is_none_or(Vec::is_empty)
+    })
+    .await;
+    let release = json!({"metadata": {"finalizers": null}});
+    merge(&set.admin, "RoleBinding", Some(&namespace), kept, release)
+        .await
+        .unwrap();
+    set.gone("RoleBinding", &namespace, kept).await;
+}
