@@ -60,7 +60,8 @@ struct NamespaceEntry {
     prior: Option<Prior>,
     attempt: Attempt,
     settled: Option<Stand>,
-    retries: u32,
+    /// How many attempts failed in a row, and of which class.
+    retries: (u32, Duration),
     /// When its report was written last.
     reported: Option<Instant>,
 }
@@ -245,7 +246,7 @@ impl Index {
             entry.prior = None;
             entry.settled = None;
             entry.attempt = Attempt::default();
-            entry.retries = 0;
+            entry.retries = <(u32, Duration)>::default();
         }
         self.forget_if_empty(name);
         counted

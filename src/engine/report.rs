@@ -16,7 +16,6 @@ use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
 use crate::core::gate;
 use crate::core::object::FIELD_MANAGER;
-use crate::core::plan::Action;
 use crate::core::settle::{MOST_RECORDS, meaning, settle};
 
 /// The pause before a report that could not be written is tried again; a longer one where it was refused.
@@ -40,9 +39,9 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         let verdict = gate::judge(index.fleet(), &plan);
         let attempt = index.attempt(name);
         let settled = settle(&world, &plan, &attempt, verdict);
-        // A read for this report may have been the first to see a change; its event is nothing new then.
-        let undone = |action: &&Action| !attempt.failures.contains_key(&action.object);
-        if verdict == gate::Verdict::Go && plan.actions.iter().any(|a| undone(&a)) {
+        // A read for this report may have been the first to see a change; its event is nothing new then. (What failed is
+        // tried again by its own pause.)
+        if verdict == gate::Verdict::Go && attempt.failures.is_empty() && !plan.actions.is_empty() {
             context
                 .queue
                 .push_after(Key::Namespace(name.clone()), Lane::Repair, HAND_ON);

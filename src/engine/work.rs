@@ -110,7 +110,7 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let retries = {
         let mut index = context.index.lock();
         index.update_attempt(name, |attempt| attempt.absorb(&plan, &done, now));
-        index.retries(name, again || later.is_some())
+        index.retries(name, later.or(again.then_some(Duration::ZERO)))
     };
     if again || later.is_some() {
         let wait = match later {
@@ -150,7 +150,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>) -> Option<(World, 
                 }
                 Err(error) => {
                     tracing::info!(namespace = %name, object = %id, %error, "could not be read");
-                    let retries = context.index.lock().retries(name, true);
+                    let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
                     let wait = retry(retries, LONGEST_TRANSIENT, context.clock.jitter());
                     context
                         .queue

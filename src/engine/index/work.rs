@@ -125,13 +125,19 @@ impl Index {
         }
     }
 
-    /// Counts a failed attempt and answers how many there were in a row; or, after a good one, starts anew.
-    pub fn retries(&mut self, name: &str, failed: bool) -> u32 {
+    /// Counts a failed attempt and answers how many there were in a row of its class, which is the longest pause of that
+    /// class; or, after a good one, starts anew. A long outage says nothing of how often something was refused.
+    pub fn retries(&mut self, name: &str, failed: Option<Duration>) -> u32 {
         let Some(entry) = self.namespaces.get_mut(name) else {
             return 0;
         };
-        entry.retries = if failed { entry.retries.saturating_add(1) } else { 0 };
-        entry.retries
+        let (count, class) = entry.retries;
+        entry.retries = match failed {
+            None => (0, Duration::ZERO),
+            Some(now) if now == class => (count.saturating_add(1), class),
+            Some(now) => (1, now),
+        };
+        entry.retries.0
     }
 
     /// Takes up how a namespace stands. Answers the baselines to which that is news.
