@@ -15,7 +15,7 @@ use super::drift::Difference;
 use super::merge::merge;
 use super::object::{Child, ChildId, Digest};
 use super::world::{Baseline, Recorded, RecordedLabel, World};
-use crate::api::v1alpha1::{Mode, Note};
+use crate::api::v1alpha1::Mode;
 
 /// What is to be done in one namespace, and what was found.
 #[derive(Clone, Debug, Default)]
@@ -55,8 +55,6 @@ pub struct SectionPlan {
     pub findings: Vec<Finding>,
     /// What is held back.
     pub held: Vec<Held>,
-    /// What works, but not as one may think.
-    pub warnings: Vec<Note>,
 }
 
 /// Something that departs from what is asked for.
@@ -196,7 +194,6 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
             effective: rendered.effective.clone(),
             findings,
             held,
-            warnings: Vec::new(),
         });
     }
     labels::keep(world, &sections, &mut plan);
@@ -221,7 +218,6 @@ impl Plan {
             effective: Vec::new(),
             findings: vec![finding],
             held: Vec::new(),
-            warnings: Vec::new(),
         });
     }
 }

@@ -228,7 +228,7 @@ fn control(section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> Con
         })
     }));
     blocked.dedup();
-    let mut warnings = section.warnings.clone();
+    let mut warnings = Vec::new();
     let writes = match gate {
         gate::Verdict::Go => section.mode == Mode::Enforce,
         gate::Verdict::Hold { reason } => {

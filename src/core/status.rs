@@ -234,12 +234,6 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
                 first(&tally.conflicts)
             )
         }
-        "Warning" => facts
-            .warnings
-            .iter()
-            .map(|w| format!("{}: {}", w.path, w.message))
-            .collect::<Vec<_>>()
-            .join("; "),
         _ => "nothing is blocked".to_owned(),
     };
     let drifted = counts.drifted > 0;
