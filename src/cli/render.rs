@@ -163,8 +163,13 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
             created: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
             generation: 1,
             spec,
+            frozen: None,
             replaced: None,
+            leaving: false,
         })],
+        deselected: BTreeSet::new(),
+        released: Vec::new(),
+        effective: None,
         live: BTreeMap::new(),
         prior: Prior::default(),
         cluster: Arc::new(ClusterFacts {

@@ -59,6 +59,14 @@ impl Control for Access {
         Some(spec.access.as_ref()?.mode.unwrap_or(spec.mode))
     }
 
+    fn copy(&self, from: &SecurityBaselineSpec, to: &mut SecurityBaselineSpec) {
+        to.access.clone_from(&from.access);
+        // The mode of the section itself: the other spec may have another one for all.
+        if let Some(section) = &mut to.access {
+            section.mode = Some(section.mode.unwrap_or(from.mode));
+        }
+    }
+
     fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems) {
         let Some(section) = &spec.access else { return };
         problems.require(
@@ -109,7 +117,6 @@ impl Control for Access {
                 rendered
                     .children
                     .push(Child::new(&ROLE, COMPONENT, &role.name, json!({ "rules": rules })));
-                rendered.effective.push(("role".to_owned(), role.name.clone()));
             } else {
                 refused.push(role.name.as_str());
                 rendered.held.push(hold(
@@ -129,7 +136,6 @@ impl Control for Access {
                     rendered
                         .children
                         .push(Child::new(&ROLE_BINDING, COMPONENT, &binding.name, fields));
-                    rendered.effective.push(("binding".to_owned(), binding.name.clone()));
                 }
                 Err((reason, message)) => rendered.held.push(hold(&ROLE_BINDING, &binding.name, reason, message)),
             }

@@ -44,6 +44,14 @@ impl Control for LimitRanges {
         Some(spec.limit_ranges.as_ref()?.mode.unwrap_or(spec.mode))
     }
 
+    fn copy(&self, from: &SecurityBaselineSpec, to: &mut SecurityBaselineSpec) {
+        to.limit_ranges.clone_from(&from.limit_ranges);
+        // The mode of the section itself: the other spec may have another one for all.
+        if let Some(section) = &mut to.limit_ranges {
+            section.mode = Some(section.mode.unwrap_or(from.mode));
+        }
+    }
+
     fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems) {
         let Some(section) = &spec.limit_ranges else { return };
         let path = "spec.limitRanges.items";
@@ -83,16 +91,6 @@ impl Control for LimitRanges {
             rendered
                 .children
                 .push(Child::new(&LIMIT_RANGE, "limit-ranges", &item.name, fields));
-            for limit in &item.limits {
-                for (what, list) in lists(limit) {
-                    for (key, value) in list {
-                        rendered.effective.push((
-                            format!("{}/{}/{what}/{key}", item.name, type_name(limit.type_)),
-                            value.0.clone(),
-                        ));
-                    }
-                }
-            }
         }
         rendered
     }

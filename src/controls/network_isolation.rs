@@ -50,6 +50,14 @@ impl Control for NetworkIsolation {
         Some(spec.network_isolation.as_ref()?.mode.unwrap_or(spec.mode))
     }
 
+    fn copy(&self, from: &SecurityBaselineSpec, to: &mut SecurityBaselineSpec) {
+        to.network_isolation.clone_from(&from.network_isolation);
+        // The mode of the section itself: the other spec may have another one for all.
+        if let Some(section) = &mut to.network_isolation {
+            section.mode = Some(section.mode.unwrap_or(from.mode));
+        }
+    }
+
     fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems) {
         if let Some(section) = &spec.network_isolation {
             validate::section("spec.networkIsolation", section, problems);
@@ -86,35 +94,8 @@ impl Control for NetworkIsolation {
                 .children
                 .push(child(&format!("allow-{}", rule.name), &own_policy(section, rule)));
         }
-        describe(section, &mut rendered);
         rendered
     }
-}
-
-fn describe(section: &Section, rendered: &mut Rendered) {
-    for direction in &section.default_deny {
-        rendered
-            .effective
-            .push(("defaultDeny".to_owned(), format!("{direction:?}")));
-    }
-    if section.denies(Direction::Egress) {
-        let dns = match (&section.dns, section.allow_dns) {
-            (Some(_), _) => "stated",
-            (None, Some(false)) => "denied",
-            (None, _) => "detected",
-        };
-        rendered.effective.push(("dns".to_owned(), dns.to_owned()));
-    }
-    let switch = |value: Option<bool>| value.unwrap_or(false).to_string();
-    rendered
-        .effective
-        .push(("allowSameNamespace".to_owned(), switch(section.allow_same_namespace)));
-    rendered
-        .effective
-        .push(("allowKubernetesAPI".to_owned(), switch(section.allow_kubernetes_api)));
-    rendered
-        .effective
-        .extend(section.allow.iter().map(|rule| ("allow".to_owned(), rule.name.clone())));
 }
 
 /// Whether a named rule is for all pods of the namespace, and so part of the deny policies themselves.

@@ -31,6 +31,14 @@ impl Control for PodSecurityLabels {
         Some(spec.pod_security.as_ref()?.mode.unwrap_or(spec.mode))
     }
 
+    fn copy(&self, from: &SecurityBaselineSpec, to: &mut SecurityBaselineSpec) {
+        to.pod_security.clone_from(&from.pod_security);
+        // The mode of the section itself: the other spec may have another one for all.
+        if let Some(section) = &mut to.pod_security {
+            section.mode = Some(section.mode.unwrap_or(from.mode));
+        }
+    }
+
     fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems) {
         if spec.pod_security.is_none() {
             return;
@@ -67,10 +75,6 @@ impl Control for PodSecurityLabels {
                 value: version(standard).to_owned(),
                 stricter: Vec::new(),
             });
-            rendered.effective.push((
-                mode.to_owned(),
-                format!("{} ({})", standard.level.as_str(), version(standard)),
-            ));
         }
         rendered
     }

@@ -43,6 +43,14 @@ impl Control for ResourceQuotas {
         Some(spec.resource_quotas.as_ref()?.mode.unwrap_or(spec.mode))
     }
 
+    fn copy(&self, from: &SecurityBaselineSpec, to: &mut SecurityBaselineSpec) {
+        to.resource_quotas.clone_from(&from.resource_quotas);
+        // The mode of the section itself: the other spec may have another one for all.
+        if let Some(section) = &mut to.resource_quotas {
+            section.mode = Some(section.mode.unwrap_or(from.mode));
+        }
+    }
+
     fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems) {
         let Some(section) = &spec.resource_quotas else { return };
         let path = "spec.resourceQuotas.items";
@@ -90,11 +98,6 @@ impl Control for ResourceQuotas {
             rendered
                 .children
                 .push(Child::new(&RESOURCE_QUOTA, "resource-quotas", &quota.name, fields));
-            for (key, value) in &quota.hard {
-                rendered
-                    .effective
-                    .push((format!("{}/{key}", quota.name), value.0.clone()));
-            }
         }
         rendered
     }

@@ -16,6 +16,9 @@ pub trait Control: Sync {
     /// The mode that holds for the section, or `None` where the spec does not have it.
     fn mode(&self, spec: &SecurityBaselineSpec) -> Option<Mode>;
 
+    /// Copies the section from one spec into another.
+    fn copy(&self, from: &SecurityBaselineSpec, to: &mut SecurityBaselineSpec);
+
     /// Says what is wrong with the section: all that the schema of the CRD refuses, once more, and what it cannot see.
     fn validate(&self, spec: &SecurityBaselineSpec, problems: &mut Problems);
 
@@ -40,14 +43,12 @@ pub struct Rendered {
     pub labels: Vec<LabelRule>,
     /// What is not asked for although the spec does, and why. What is live of it is left as it is.
     pub held: Vec<Held>,
-    /// What applies, value by value.
-    pub effective: Vec<(String, String)>,
 }
 
 /// Something that is held back, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// What is held back.
+    /// The object that is held back.
     pub id: ChildId,
     /// Why, in one word.
     pub reason: &'static str,

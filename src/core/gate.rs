@@ -1,9 +1,7 @@
 //! The gate between plan and apply: what may be written now, in view of more than one namespace.
 //!
-//! Today it knows the operator's global stop and a baseline's `suspend`. Whatever has to look at all namespaces' plans
+//! Today it knows the operator's global stop. Whatever has to look at all namespaces' plans
 //! before one of them is applied (a brake, pacing, preflight) belongs here.
-
-use super::plan::Plan;
 
 /// What holds beyond one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,13 +22,10 @@ pub enum Verdict {
     },
 }
 
-/// Judges one plan.
-pub fn judge(fleet: Fleet, plan: &Plan) -> Verdict {
+/// Judges what may be written now.
+pub fn judge(fleet: Fleet) -> Verdict {
     if fleet.stopped {
         return Verdict::Hold { reason: "Stopped" };
-    }
-    if plan.holder.as_ref().is_some_and(|holder| holder.spec.suspend) {
-        return Verdict::Hold { reason: "Suspended" };
     }
     Verdict::Go
 }

@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod control;
 pub mod drift;
 pub mod gate;
+pub mod membership;
 pub mod merge;
 pub mod object;
 pub mod plan;

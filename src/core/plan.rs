@@ -10,20 +10,18 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::control::{Held, Registry, Rendered};
+use super::control::{Control, Held, LabelRule, Registry};
 use super::drift::Difference;
-use super::merge::merge;
+use super::merge::{Askers, Effective, merge};
 use super::object::{Child, ChildId, Digest};
 use super::world::{Baseline, Recorded, RecordedLabel, World};
-use crate::api::v1alpha1::Mode;
+use crate::api::v1alpha1::{DeletionPolicy, Mode};
 
 /// What is to be done in one namespace, and what was found.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// The baseline that holds the namespace.
-    pub holder: Option<Arc<Baseline>>,
-    /// The baselines that select it too, and do not hold.
-    pub conflicting: Vec<Arc<Baseline>>,
+    /// What the baselines that hold the namespace mean together.
+    pub effective: Arc<Effective>,
     /// The sections that apply.
     pub sections: Vec<SectionPlan>,
     /// What is to be done, in this order.
@@ -45,12 +43,12 @@ pub struct Plan {
 pub struct SectionPlan {
     /// The section's name.
     pub section: &'static str,
-    /// The baseline that supplied it.
-    pub baseline: Arc<Baseline>,
+    /// Who takes part in it, as places in the plan's baselines.
+    pub askers: Askers,
     /// Whether it is enforced.
     pub mode: Mode,
-    /// What applies, value by value.
-    pub effective: Vec<(String, String)>,
+    /// Why nothing of it is written although it is to be enforced, in one word.
+    pub paused: Option<&'static str>,
     /// What departs from it.
     pub findings: Vec<Finding>,
     /// What is held back.
@@ -62,6 +60,8 @@ pub struct SectionPlan {
 pub struct Finding {
     /// The object, as kind/name.
     pub object: String,
+    /// Whether it is to be mended, or only told.
+    pub mode: Mode,
     /// In what way.
     pub kind: FindingKind,
     /// What differs.
@@ -79,6 +79,8 @@ pub enum FindingKind {
     Outdated,
     /// It is there, and it was not the operator who wrote it.
     NameTaken,
+    /// It is as enforced, and an audited baseline asks for something else.
+    Audited,
     /// It is no longer asked for.
     Surplus,
     /// It was there, and is gone.
@@ -99,6 +101,7 @@ impl FindingKind {
             Self::Missing => "Missing",
             Self::Outdated => "Outdated",
             Self::NameTaken => "NameTaken",
+            Self::Audited => "Audited",
             Self::Surplus => "Surplus",
             Self::Deleted => "Deleted",
             Self::Changed => "Changed",
@@ -111,6 +114,8 @@ impl FindingKind {
 pub struct Action {
     /// The section that it is done for.
     pub section: &'static str,
+    /// The UID of the baseline that it is done for.
+    pub baseline: String,
     /// The object that it is done to, as kind/name.
     pub object: String,
     /// What is done.
@@ -153,73 +158,153 @@ pub enum Step {
 
 /// Plans the work of one namespace.
 pub fn plan(registry: Registry, world: &World) -> Plan {
-    let mut plan = Plan::default();
     // What is recorded stays recorded until it is seen to be gone, whatever becomes of the baselines.
-    plan.inventory.clone_from(&world.prior.inventory);
-    plan.labels.clone_from(&world.prior.labels);
+    let mut plan = Plan {
+        inventory: world.prior.inventory.clone(),
+        labels: world.prior.labels.clone(),
+        ..Plan::default()
+    };
     if world.namespace.terminating {
         return plan;
     }
-    let effective = merge(&world.baselines);
-    plan.conflicting = effective.conflicting;
-    let Some(holder) = effective.holder else { return plan };
-    plan.holder = Some(holder.clone());
+    let merged = || Arc::new(merge(registry, &world.baselines));
+    plan.effective = world.effective.clone().unwrap_or_else(merged);
 
-    let mut sections = Vec::new();
-    for control in registry {
-        let Some(mode) = control.mode(&holder.spec) else {
-            continue;
-        };
-        let rendered = control.render(&holder.spec, &world.namespace, &world.cluster);
-        sections.push((control.section(), mode, rendered));
-    }
-    for (section, mode, rendered) in &sections {
+    let sections: Vec<Section> = registry.iter().filter_map(|c| section(*c, world, &plan.effective)).collect();
+    for section in &sections {
         let mut findings = Vec::new();
-        let mut held = rendered.held.clone();
-        for child in &rendered.children {
-            held.extend(children::keep(
-                world,
-                &holder,
-                section,
-                *mode,
-                child,
-                &mut findings,
-                &mut plan,
-            ));
+        let mut held = section.held.clone();
+        for (child, mode, owner) in &section.children {
+            held.extend(children::keep(world, section.name, child, *mode, owner, &mut findings, &mut plan));
         }
+        findings.extend(section.audited.iter().cloned());
         plan.sections.push(SectionPlan {
-            section,
-            baseline: holder.clone(),
-            mode: *mode,
-            effective: rendered.effective.clone(),
+            section: section.name,
+            askers: section.askers.clone(),
+            mode: section.mode,
+            paused: section.paused,
             findings,
             held,
         });
     }
     labels::keep(world, &sections, &mut plan);
-    children::remove(registry, world, &holder, &sections, &mut plan);
+    children::remove(registry, world, &sections, &mut plan);
     plan
 }
 
-type Section = (&'static str, Mode, Rendered);
+/// What a section asks for in a namespace.
+struct Section {
+    name: &'static str,
+    askers: Askers,
+    mode: Mode,
+    paused: Option<&'static str>,
+    /// The objects, with the mode that each is in and the baseline that it is for.
+    children: Vec<(Child, Mode, Arc<Baseline>)>,
+    /// The labels, likewise.
+    labels: Vec<(LabelRule, Mode, Arc<Baseline>)>,
+    held: Vec<Held>,
+    /// What audited baselines ask for beyond what is enforced.
+    audited: Vec<Finding>,
+}
+
+/// What a section asks for: what is enforced, and of what is only audited whatever is not the same.
+fn section(control: &dyn Control, world: &World, effective: &Effective) -> Option<Section> {
+    let name = control.section();
+    let askers = effective.sections.get(name)?.clone();
+    let render = |spec| control.render(spec, &world.namespace, &world.cluster);
+    let enforced = render(&effective.enforced.spec);
+    let asked = effective.asked.as_ref().map(|asked| render(&asked.spec));
+    let suspended = |place: &usize| effective.baselines.get(*place).is_some_and(|b| b.spec.suspend);
+    let paused = (askers.enforcing.is_empty() && askers.auditing.iter().any(suspended)).then_some("Suspended");
+    let mut section = Section {
+        name,
+        mode: if paused.is_some() { Mode::Enforce } else { askers.mode() },
+        askers,
+        paused,
+        children: Vec::new(),
+        labels: Vec::new(),
+        held: Vec::new(),
+        audited: Vec::new(),
+    };
+    let of = |askers: Option<&Askers>| {
+        let askers = askers?;
+        Some((askers.mode(), effective.baselines.get(askers.owner()?)?))
+    };
+    for child in &enforced.children {
+        if let Some((Mode::Enforce, owner)) = of(effective.children.get(&child.id)) {
+            section.children.push((child.clone(), Mode::Enforce, owner.clone()));
+        }
+    }
+    for rule in &enforced.labels {
+        if let Some((Mode::Enforce, owner)) = of(effective.labels.get(&rule.key)) {
+            section.labels.push((rule.clone(), Mode::Enforce, owner.clone()));
+        }
+    }
+    let is_held = |held: &&Held, mode: Mode| of(effective.children.get(&held.id)).is_some_and(|(m, _)| m == mode);
+    section.held = enforced.held.iter().filter(|h| is_held(h, Mode::Enforce)).cloned().collect();
+
+    let asked = asked.as_ref().unwrap_or(&enforced);
+    for child in &asked.children {
+        match of(effective.children.get(&child.id)) {
+            Some((Mode::Audit, owner)) => section.children.push((child.clone(), Mode::Audit, owner.clone())),
+            Some(_) => {
+                let enforced = enforced.children.iter().find(|c| c.id == child.id);
+                section.audited.extend(enforced.and_then(|enforced| children::audited(enforced, child)));
+            }
+            None => {}
+        }
+    }
+    for rule in &asked.labels {
+        match of(effective.labels.get(&rule.key)) {
+            Some((Mode::Audit, owner)) => section.labels.push((rule.clone(), Mode::Audit, owner.clone())),
+            Some(_) => {
+                let enforced = enforced.labels.iter().find(|r| r.key == rule.key);
+                section.audited.extend(enforced.and_then(|enforced| labels::audited(world, enforced, rule)));
+            }
+            None => {}
+        }
+    }
+    section.held.extend(asked.held.iter().filter(|h| is_held(h, Mode::Audit)).cloned());
+    Some(section)
+}
 
 impl Plan {
-    /// Notes a finding in its section. What is left over from a section that the spec no longer has gets one of its own.
-    fn note(&mut self, section: &'static str, mode: Mode, finding: Finding) {
+    /// The baselines that hold the namespace, the oldest first.
+    pub fn baselines(&self) -> &[Arc<Baseline>] {
+        &self.effective.baselines
+    }
+
+    /// Notes a finding in its section. What is left over from a section that no spec has any more gets one of its own.
+    fn note(&mut self, section: &'static str, finding: Finding, owner: &Baseline) {
         if let Some(known) = self.sections.iter_mut().find(|s| s.section == section) {
             known.findings.push(finding);
             return;
         }
-        let Some(baseline) = self.holder.clone() else { return };
+        let place = self.baselines().iter().position(|b| b.uid == owner.uid);
         self.sections.push(SectionPlan {
             section,
-            baseline,
-            mode,
-            effective: Vec::new(),
+            askers: Askers {
+                enforcing: place.into_iter().collect(),
+                auditing: Vec::new(),
+            },
+            mode: finding.mode,
+            paused: None,
             findings: vec![finding],
             held: Vec::new(),
         });
     }
+}
+
+/// The baseline that something is on record for, if it may say what becomes of it: one that holds the namespace, or one
+/// that lets it go and takes along what was created for it. And whether it is removed, or only told.
+pub(super) fn remover<'a>(world: &'a World, uid: &str, mode: impl Fn(&Baseline) -> Mode) -> Option<(&'a Baseline, Mode)> {
+    if let Some(holding) = world.baselines.iter().find(|b| b.uid == uid) {
+        let mode = if holding.spec.suspend { Mode::Audit } else { mode(holding) };
+        return Some((holding, mode));
+    }
+    let released = world.released.iter().find(|b| b.uid == uid)?;
+    let takes_along = released.spec.deletion_policy == Some(DeletionPolicy::Delete) && !released.spec.suspend;
+    takes_along.then_some((released, Mode::Enforce))
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! From a plan and what came of it to the namespace's report.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::{self, Verdict};
+use super::membership::admitted;
+use super::merge::{Conflict, Supplied};
 use super::object::Digest;
-use super::plan::{Action, FindingKind, Plan, SectionPlan};
+use super::plan::{Action, Finding, FindingKind, Plan, SectionPlan};
 use super::text::bounded;
-use super::world::World;
+use super::world::{Baseline, World};
 use super::{gate, plan};
 use crate::api::v1alpha1::{
-    BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline,
+    AdmittingLabel, AskedLess, BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline,
     InventoryEntry, LabelEntry, Mode, Note,
 };
 
@@ -84,12 +87,27 @@ impl Attempt {
 pub struct Settled {
     /// The report; its ledger holds only what is new.
     pub report: BaselineReportStatus,
-    /// How the namespace stands with the baseline that holds it.
+    /// How the namespace stands with each baseline that holds it.
+    pub members: Vec<MemberStanding>,
+}
+
+/// How a namespace stands with one of the baselines that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStanding {
+    /// The baseline.
+    pub baseline: String,
+    /// The generation of its spec that the namespace was judged by.
+    pub generation: i64,
+    /// How it stands.
     pub standing: Standing,
-    /// Why, in one word and in a sentence, where that is not plain.
+    /// Why, in one word, where that is not plain.
     pub reason: String,
-    /// The sentence.
+    /// Why, in a sentence.
     pub message: String,
+    /// What cannot be merged with another baseline, whichever of them holds.
+    pub conflict: Option<String>,
+    /// Whether the namespace lost the labels that selected it.
+    pub deselected: bool,
 }
 
 /// How a namespace stands with a baseline.
@@ -99,32 +117,36 @@ pub enum Standing {
     Compliant,
     /// Still to be worked on.
     Pending,
+    /// As declared, and something else undoes it.
+    Weakened,
     /// Departing from it.
     Drifted,
     /// Something could not be written, or is held.
     Blocked,
-    /// Another baseline holds it.
+    /// An older baseline holds what this one asks for.
     Conflict,
 }
 
 /// Settles one namespace.
 pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict) -> Settled {
-    let controls: Vec<ControlReport> = plan.sections.iter().map(|s| control(s, attempt, gate)).collect();
-    let (standing, reason, message) = standing(plan, &controls);
+    let controls: Vec<ControlReport> = plan.sections.iter().map(|s| control(plan, s, attempt, gate)).collect();
+    let held = !plan.baselines().is_empty();
+    let (standing, _, message) = standing(plan, controls.iter());
     let ready = Verdict {
         type_: "Ready",
-        holds: standing == Standing::Compliant && plan.holder.is_some(),
-        reason: match (&plan.holder, standing) {
-            (None, _) => "NotSelected",
-            (_, Standing::Compliant) => "Compliant",
-            (_, Standing::Pending) => "Pending",
-            (_, Standing::Drifted) => "Drifted",
-            (_, Standing::Blocked | Standing::Conflict) => "Blocked",
+        holds: standing == Standing::Compliant && held,
+        reason: match standing {
+            _ if !held => "NotSelected",
+            Standing::Compliant => "Compliant",
+            Standing::Pending => "Pending",
+            Standing::Weakened => "Weakened",
+            Standing::Drifted => "Drifted",
+            Standing::Blocked | Standing::Conflict => "Blocked",
         },
-        message: match &plan.holder {
-            None => "no baseline selects this namespace; what was created here stays".to_owned(),
-            Some(_) if message.is_empty() => "the namespace is in the declared state".to_owned(),
-            Some(_) => message.clone(),
+        message: match message.is_empty() {
+            _ if !held => "no baseline holds this namespace; what was created here stays".to_owned(),
+            true => "the namespace is in the declared state".to_owned(),
+            false => message.clone(),
         },
     };
     let drifting = controls.iter().filter(|c| c.state == ControlState::Drifted).count();
@@ -138,11 +160,17 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
             "nothing departs from what is declared".to_owned()
         },
     };
+    // What the baseline on record let go without taking it along stays, and is nobody's.
+    let orphaned = |uid: &str| {
+        !world.baselines.iter().any(|b| b.uid == uid) && plan::remover(world, uid, |_| Mode::Enforce).is_none()
+    };
+    let members = members(world, plan, &controls);
     let newest = attempt.records.first();
     let prior = &world.prior.drift;
     let report = BaselineReportStatus {
         conditions: conditions::conditions(vec![ready, drifted], &world.prior.conditions, None, world.now),
-        baselines: baselines(plan),
+        baselines: baselines(world, plan),
+        conflicts: plan.conflicts().take(32).map(|conflict| plan.told_of(conflict)).collect(),
         controls,
         drift: DriftLedger {
             total: prior.total + attempt.drifted,
@@ -162,6 +190,7 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
                 uid: recorded.uid.clone(),
                 baseline: recorded.baseline.clone(),
                 digest: recorded.digest.map(|d| d.to_string()).unwrap_or_default(),
+                orphaned: orphaned(&recorded.baseline),
             })
             .collect(),
         namespace_labels: plan
@@ -171,15 +200,11 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
                 key: key.clone(),
                 value: recorded.value.clone(),
                 baseline: recorded.baseline.clone(),
+                orphaned: orphaned(&recorded.baseline),
             })
             .collect(),
     };
-    Settled {
-        report,
-        standing,
-        reason,
-        message,
-    }
+    Settled { report, members }
 }
 
 /// The digest of what a report means: two reports with the same one tell the same. The ledger's records are left out;
@@ -190,25 +215,118 @@ pub fn meaning(report: &BaselineReportStatus) -> Digest {
     Digest::of(&serde_json::to_value(&report).unwrap_or_default())
 }
 
-fn baselines(plan: &Plan) -> Vec<HeldBaseline> {
-    let entry = |state: &str| {
-        let state = state.to_owned();
-        move |b: &std::sync::Arc<super::world::Baseline>| HeldBaseline {
-            name: b.name.clone(),
-            uid: b.uid.clone(),
-            generation: b.generation,
-            state: state.clone(),
+fn baselines(world: &World, plan: &Plan) -> Vec<HeldBaseline> {
+    let entry = |(place, baseline): (usize, &Arc<Baseline>)| {
+        let enforced = plan.sections.iter().any(|s| s.askers.enforcing.contains(&place));
+        let deselected = world.deselected.contains(&baseline.uid);
+        // What selected it is put on record while it does, and kept when it does no more.
+        let kept = world.prior.members.get(&baseline.uid).filter(|_| deselected);
+        let admitted = kept.map_or_else(
+            || admitted(&baseline.spec.namespace_selector, &world.namespace.labels),
+            |kept| kept.admitted.clone(),
+        );
+        HeldBaseline {
+            name: baseline.name.clone(),
+            uid: baseline.uid.clone(),
+            generation: baseline.generation,
+            state: match (baseline.spec.suspend, enforced) {
+                (true, _) => "Suspended",
+                (_, true) => "Enforced",
+                (_, false) => "Audited",
+            }
+            .to_owned(),
+            deselected,
+            admitted_by: admitted
+                .into_iter()
+                .take(64)
+                .map(|(key, value)| AdmittingLabel { key, value })
+                .collect(),
         }
     };
-    plan.holder
-        .iter()
-        .map(entry(HeldBaseline::HOLDS))
-        .chain(plan.conflicting.iter().map(entry("Conflict")))
-        .take(256)
-        .collect()
+    plan.baselines().iter().enumerate().map(entry).take(1024).collect()
 }
 
-fn control(section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> ControlReport {
+/// How the namespace stands with each baseline: by the sections that it takes part in.
+fn members(world: &World, plan: &Plan, controls: &[ControlReport]) -> Vec<MemberStanding> {
+    let member = |(place, baseline): (usize, &Arc<Baseline>)| {
+        let takes_part = plan.sections.iter().map(|section| {
+            let askers = &section.askers;
+            askers.enforcing.contains(&place) || askers.auditing.contains(&place)
+        });
+        let its = controls.iter().zip(takes_part).filter_map(|(control, its)| its.then_some(control));
+        let (mut standing, mut reason, mut message) = standing(plan, its);
+        let yields = plan.conflicts().find(|c| c.yields == place);
+        let conflict = yields.or_else(|| plan.conflicts().find(|c| c.holds == place)).map(|c| plan.told_of(c));
+        if let (Some(_), Some(conflict), true) = (yields, &conflict, standing < Standing::Blocked) {
+            standing = Standing::Conflict;
+            reason = "Conflict".to_owned();
+            message = conflict.message.clone();
+        }
+        MemberStanding {
+            baseline: baseline.name.clone(),
+            generation: baseline.generation,
+            standing,
+            reason,
+            message,
+            conflict: conflict.map(|c| c.message),
+            deselected: world.deselected.contains(&baseline.uid),
+        }
+    };
+    plan.baselines().iter().enumerate().map(member).collect()
+}
+
+impl Plan {
+    /// What could not be merged: first of what is enforced, then of what is only asked for.
+    fn conflicts(&self) -> impl Iterator<Item = &Conflict> {
+        let enforced = &self.effective.enforced.conflicts;
+        let asked = self.effective.asked.iter().flat_map(|asked| &asked.conflicts);
+        enforced.iter().chain(asked.filter(|c| !enforced.contains(c)))
+    }
+
+    /// A conflict, in a sentence that names both.
+    fn told_of(&self, conflict: &Conflict) -> Note {
+        let name = |place: usize| self.baselines().get(place).map(|b| b.name.as_str()).unwrap_or_default();
+        Note {
+            object: conflict.object.clone(),
+            reason: "Conflict".to_owned(),
+            message: bounded(
+                &format!(
+                    "{} {}: {}; what the baseline {} asks for holds, what {} asks for is left out",
+                    conflict.section,
+                    conflict.object,
+                    conflict.message,
+                    name(conflict.holds),
+                    name(conflict.yields),
+                ),
+                1024,
+            ),
+        }
+    }
+
+    fn effective_values(&self, section: &'static str) -> Vec<EffectiveValue> {
+        let name = |place: usize| self.baselines().get(place).map(|b| b.name.clone()).unwrap_or_default();
+        // Where nothing is enforced, what is audited is what would apply.
+        let merged = [Some(&self.effective.enforced), self.effective.asked.as_ref()];
+        let values = merged.into_iter().flatten().find_map(|merged| merged.values.get(section));
+        let value = |supplied: &Supplied| EffectiveValue {
+            field: bounded(&supplied.field, 384),
+            value: bounded(&supplied.value, 256),
+            baseline: name(supplied.by),
+            asked_less: supplied
+                .less
+                .iter()
+                .take(8)
+                .map(|(place, value)| AskedLess {
+                    baseline: name(*place),
+                    value: bounded(value, 256),
+                })
+                .collect(),
+        };
+        values.into_iter().flatten().take(128).map(value).collect()
+    }
+}
+
+fn control(plan: &Plan, section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> ControlReport {
     let findings = &section.findings;
     let mut blocked: Vec<Note> = section
         .held
@@ -229,22 +347,24 @@ fn control(section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> Con
     }));
     blocked.dedup();
     let mut warnings = Vec::new();
-    let writes = match gate {
-        gate::Verdict::Go => section.mode == Mode::Enforce,
-        gate::Verdict::Hold { reason } => {
-            warnings.push(Note {
-                object: String::new(),
-                reason: reason.to_owned(),
-                message: "nothing is written for now; what was enforced stays in place".to_owned(),
-            });
-            false
-        }
+    let paused = match gate {
+        gate::Verdict::Go => section.paused,
+        gate::Verdict::Hold { reason } => Some(reason),
     };
+    if let Some(reason) = paused {
+        warnings.push(Note {
+            object: String::new(),
+            reason: reason.to_owned(),
+            message: "nothing is written for now; what was enforced stays in place".to_owned(),
+        });
+    }
+    // What is about to be done departs from nothing that anybody has to look at.
+    let departs = |f: &Finding| f.kind.is_drift() || f.mode == Mode::Audit || paused.is_some();
     let state = if !blocked.is_empty() {
         ControlState::Blocked
     } else if findings.is_empty() {
         ControlState::Compliant
-    } else if writes && !findings.iter().any(|f| f.kind.is_drift()) {
+    } else if !findings.iter().any(departs) {
         ControlState::Pending
     } else {
         ControlState::Drifted
@@ -253,16 +373,7 @@ fn control(section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> Con
         name: section.section.to_owned(),
         mode: section.mode,
         state,
-        effective: section
-            .effective
-            .iter()
-            .take(128)
-            .map(|(field, value)| EffectiveValue {
-                field: bounded(field, 384),
-                value: bounded(value, 256),
-                baseline: section.baseline.name.clone(),
-            })
-            .collect(),
+        effective: plan.effective_values(section.section),
         findings: findings.iter().take(32).map(told).collect(),
         blocked: blocked.into_iter().take(32).collect(),
         warnings: warnings.into_iter().take(32).collect(),
@@ -270,7 +381,7 @@ fn control(section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> Con
 }
 
 /// A finding, in a sentence.
-fn told(finding: &plan::Finding) -> Note {
+fn told(finding: &Finding) -> Note {
     let differences: Vec<String> = finding
         .differences
         .iter()
@@ -308,9 +419,8 @@ fn told(finding: &plan::Finding) -> Note {
     }
 }
 
-fn standing(plan: &Plan, controls: &[ControlReport]) -> (Standing, String, String) {
+fn standing<'a>(plan: &Plan, controls: impl Iterator<Item = &'a ControlReport>) -> (Standing, String, String) {
     let worst = controls
-        .iter()
         .filter(|c| c.state != ControlState::Compliant)
         .max_by_key(|c| c.state);
     let Some(worst) = worst else {
@@ -327,6 +437,7 @@ fn standing(plan: &Plan, controls: &[ControlReport]) -> (Standing, String, Strin
     let standing = match worst.state {
         ControlState::Compliant => Standing::Compliant,
         ControlState::Pending => Standing::Pending,
+        ControlState::Weakened => Standing::Weakened,
         ControlState::Drifted => Standing::Drifted,
         ControlState::Blocked => Standing::Blocked,
     };

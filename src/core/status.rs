@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::conditions::{Verdict, conditions, prior};
-use super::settle::Standing;
+use super::settle::{MemberStanding, Standing};
 use super::text::bounded;
 use crate::api::v1alpha1::{
     ConditionType, FieldProblem, Mode, NamespaceCounts, NamespaceFinding, NamespaceFindings, SecurityBaselineStatus,
@@ -27,6 +27,8 @@ pub struct BaselineFacts {
     pub applied: Option<i64>,
     /// The spec of that generation.
     pub applied_spec: Option<Value>,
+    /// What was enforced last of the sections that are not enforced now.
+    pub enforced_before: Option<Value>,
     /// What is wrong with the judged spec.
     pub problems: Vec<FieldProblem>,
     /// What works in it, but not as one may think.
@@ -46,9 +48,48 @@ pub struct BaselineFacts {
 pub struct Tally {
     counts: NamespaceCounts,
     unseen: i64,
-    drifted: BTreeMap<String, NamespaceFinding>,
-    blocked: BTreeMap<String, NamespaceFinding>,
-    conflicts: BTreeMap<String, NamespaceFinding>,
+    drifted: Named,
+    blocked: Named,
+    conflicts: Named,
+    weakened: Named,
+    deselected: Named,
+}
+
+/// Namespaces of which something is told: how many, and the first by name.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    total: i64,
+    first: BTreeMap<String, NamespaceFinding>,
+}
+
+impl Named {
+    fn name(&mut self, namespace: &str, reason: &str, message: &str) {
+        self.total += 1;
+        self.first.insert(
+            namespace.to_owned(),
+            NamespaceFinding {
+                namespace: namespace.to_owned(),
+                reason: bounded(reason, 128),
+                message: bounded(message, 1024),
+            },
+        );
+        if self.first.len() > MOST_NAMED {
+            self.first.pop_last();
+        }
+    }
+
+    fn findings(&self) -> NamespaceFindings {
+        NamespaceFindings {
+            total: self.total,
+            items: self.first.values().cloned().collect(),
+        }
+    }
+
+    /// The first of them, in a sentence.
+    fn example(&self) -> String {
+        let first = self.first.values().next();
+        first.map(|f| format!("{}: {}", f.namespace, f.message)).unwrap_or_default()
+    }
 }
 
 impl Tally {
@@ -64,29 +105,29 @@ impl Tally {
         self.unseen
     }
 
-    /// Counts a namespace, with the reason where it is not as declared.
-    pub fn add(&mut self, namespace: &str, standing: Standing, reason: &str, message: &str) {
+    /// Counts a namespace.
+    pub fn add(&mut self, namespace: &str, member: &MemberStanding) {
         let counts = &mut self.counts;
         counts.selected += 1;
-        let (count, list) = match standing {
+        let (count, list) = match member.standing {
             Standing::Compliant => (&mut counts.compliant, None),
             Standing::Pending => (&mut counts.pending, None),
+            Standing::Weakened => (&mut counts.weakened, Some(&mut self.weakened)),
             Standing::Drifted => (&mut counts.drifted, Some(&mut self.drifted)),
             Standing::Blocked => (&mut counts.blocked, Some(&mut self.blocked)),
-            Standing::Conflict => (&mut counts.conflicting, Some(&mut self.conflicts)),
+            Standing::Conflict => (&mut counts.conflicting, None),
         };
         *count += 1;
-        let Some(list) = list else { return };
-        list.insert(
-            namespace.to_owned(),
-            NamespaceFinding {
-                namespace: namespace.to_owned(),
-                reason: bounded(reason, 128),
-                message: bounded(message, 1024),
-            },
-        );
-        if list.len() > MOST_NAMED {
-            list.pop_last();
+        if let Some(list) = list {
+            list.name(namespace, &member.reason, &member.message);
+        }
+        if let Some(conflict) = &member.conflict {
+            self.conflicts.name(namespace, "Conflict", conflict);
+        }
+        if member.deselected {
+            self.counts.deselected += 1;
+            let message = "it lost the labels that selected it; it is held until spec.releasedNamespaces names it";
+            self.deselected.name(namespace, "Deselected", message);
         }
     }
 
@@ -104,14 +145,11 @@ pub fn status(
     now: Timestamp,
 ) -> SecurityBaselineStatus {
     let counts = tally.counts;
-    let list = |total, named: &BTreeMap<String, NamespaceFinding>| NamespaceFindings {
-        total,
-        items: named.values().cloned().collect(),
-    };
     SecurityBaselineStatus {
         observed_generation: facts.judged,
         applied_generation: facts.applied,
         applied: facts.applied_spec.clone(),
+        enforced_before: facts.enforced_before.clone(),
         conditions: conditions(
             judge(facts, tally, before),
             &prior(&before.conditions),
@@ -121,20 +159,16 @@ pub fn status(
         namespaces: counts,
         problems: facts.problems.iter().take(MOST_PROBLEMS).cloned().collect(),
         warnings: facts.warnings.iter().take(MOST_PROBLEMS).cloned().collect(),
-        drifted: list(counts.drifted, &tally.drifted),
-        blocked: list(counts.blocked, &tally.blocked),
-        conflicts: list(counts.conflicting, &tally.conflicts),
+        drifted: tally.drifted.findings(),
+        blocked: tally.blocked.findings(),
+        conflicts: tally.conflicts.findings(),
+        weakened: tally.weakened.findings(),
+        deselected: tally.deselected.findings(),
     }
 }
 
 fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) -> Vec<Verdict> {
     let counts = tally.counts;
-    let first = |list: &BTreeMap<String, NamespaceFinding>| {
-        list.values()
-            .next()
-            .map(|f| format!("{}: {}", f.namespace, f.message))
-            .unwrap_or_default()
-    };
     // What a tenant can cause (a blocked namespace, a new one that is not worked on yet) must not take Ready away from
     // the whole baseline, or one tenant would halt every GitOps wave.
     let failing = counts.blocked + counts.conflicting;
@@ -173,11 +207,12 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
         )
     } else if beyond_tolerance && !rolling_out {
         let reason = if counts.blocked > 0 { "Blocked" } else { "Conflict" };
-        let example = first(if counts.blocked > 0 {
+        let named = if counts.blocked > 0 {
             &tally.blocked
         } else {
             &tally.conflicts
-        });
+        };
+        let example = named.example();
         (
             true,
             reason,
@@ -220,20 +255,26 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             ),
         )
     };
-    let degraded_reason = match (counts.blocked, counts.conflicting) {
-        (1.., _) => "Blocked",
-        (_, 1..) => "Conflict",
+    let degraded_reason = match (counts.blocked, tally.conflicts.total, counts.weakened) {
+        (1.., _, _) => "Blocked",
+        (_, 1.., _) => "Conflict",
+        (_, _, 1..) => "Weakened",
         _ => "NotDegraded",
     };
     let degraded_message = match degraded_reason {
-        "Blocked" => format!("{} blocked; {}", namespaces(counts.blocked), first(&tally.blocked)),
+        "Blocked" => format!("{} blocked; {}", namespaces(counts.blocked), tally.blocked.example()),
         "Conflict" => {
             format!(
-                "{} held by an older baseline; {}",
-                namespaces(counts.conflicting),
-                first(&tally.conflicts)
+                "{} in conflict with another baseline; {}",
+                namespaces(tally.conflicts.total),
+                tally.conflicts.example()
             )
         }
+        "Weakened" => format!(
+            "{} undone by something else; {}",
+            namespaces(counts.weakened),
+            tally.weakened.example()
+        ),
         _ => "nothing is blocked".to_owned(),
     };
     let drifted = counts.drifted > 0;
@@ -251,12 +292,14 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
                     format!(
                         "{} not as declared; {}",
                         namespaces(counts.drifted),
-                        first(&tally.drifted)
+                        tally.drifted.example()
                     ),
                 ),
                 ConditionType::Drifted => (false, "NoDrift", "no namespace departs from the baseline".to_owned()),
                 ConditionType::Contested => (false, "NotContested", "nobody reverts what is repaired".to_owned()),
-                ConditionType::Degraded => (failing > 0, degraded_reason, bounded(&degraded_message, 4096)),
+                ConditionType::Degraded => (
+                    degraded_reason != "NotDegraded",
+                    degraded_reason, bounded(&degraded_message, 4096)),
             };
             Verdict {
                 type_: type_.as_str(),

@@ -11,7 +11,7 @@ use super::control::Registry;
 use super::quantity::Milli;
 use super::text::bounded;
 use crate::api::v1alpha1::{
-    DeletionPolicy, FieldProblem, LabelSelector, ResourceList, SecurityBaselineSpec, SelectorOperator,
+    FieldProblem, LabelSelector, ResourceList, SecurityBaselineSpec, SelectorOperator,
 };
 
 /// What is wrong with a spec, field by field.
@@ -129,8 +129,11 @@ const BAD_KEY: &str =
 const BAD_VALUE: &str = "a label value has at most 63 letters, digits, '-', '_' or '.'";
 
 /// The largest spec, in bytes of JSON: with its copy in `status.applied` the object stays well under the 1.5 MiB that
-/// etcd takes in one request.
-const MOST_BYTES: usize = 512 * 1024;
+/// etcd takes in one request (and with a second copy, of what was enforced before, too).
+const MOST_BYTES: usize = 384 * 1024;
+
+/// The most names of released namespaces, as in the CRD.
+const MOST_RELEASED: usize = 1024;
 
 /// Checks a whole spec.
 pub fn validate(registry: Registry, spec: &SecurityBaselineSpec) -> Problems {
@@ -156,10 +159,22 @@ pub fn validate(registry: Registry, spec: &SecurityBaselineSpec) -> Problems {
             "write a namespace's name, in which `*` stands for any characters",
         );
     }
+    for (i, name) in spec.released_namespaces.iter().enumerate() {
+        problems.require(
+            is_dns_label(name),
+            format_args!("spec.releasedNamespaces[{i}]"),
+            "write the whole name of one namespace: there are no patterns here, so that nobody is let go by accident",
+        );
+    }
     problems.require(
-        spec.deletion_policy != Some(DeletionPolicy::Delete),
-        "spec.deletionPolicy",
-        "deletionPolicy Delete does not exist yet: leave it out, or write Retain",
+        spec.released_namespaces.len() <= MOST_RELEASED,
+        "spec.releasedNamespaces",
+        format_args!("at most {MOST_RELEASED} names: remove those of namespaces that were let go already"),
+    );
+    problems.require(
+        spec.rollout.as_ref().is_none_or(|r| (1..=1_000_000).contains(&r.max_namespaces_per_minute)),
+        "spec.rollout.maxNamespacesPerMinute",
+        "write a number from 1 to 1000000: to write nothing, use suspend",
     );
     for control in registry {
         control.validate(spec, &mut problems);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+use super::merge::Effective;
 use super::object::{ChildId, Digest};
 use crate::api::v1alpha1::{NetworkPeer, NetworkPort, SecurityBaselineSpec};
 
@@ -22,8 +23,12 @@ pub struct Baseline {
     pub generation: i64,
     /// The spec.
     pub spec: SecurityBaselineSpec,
+    /// What was enforced last of the sections that are audited or suspended now.
+    pub frozen: Option<Arc<SecurityBaselineSpec>>,
     /// The spec that this one replaced while the operator did not run: what was written for it may not be on record.
     pub replaced: Option<Arc<SecurityBaselineSpec>>,
+    /// Whether it is being deleted, and takes with it what was created for it.
+    pub leaving: bool,
 }
 
 /// One namespace, at one moment.
@@ -31,8 +36,14 @@ pub struct Baseline {
 pub struct World {
     /// The namespace itself.
     pub namespace: NamespaceFacts,
-    /// All baselines that select it.
+    /// All baselines that hold it: that select it, or selected it until it lost its labels.
     pub baselines: Vec<Arc<Baseline>>,
+    /// The UIDs of those that do not select it any more.
+    pub deselected: BTreeSet<String>,
+    /// The baselines that held it and let it go, or leave.
+    pub released: Vec<Arc<Baseline>>,
+    /// What the baselines mean together, if that was made for another namespace already.
+    pub effective: Option<Arc<Effective>>,
     /// What is live under reserved names.
     pub live: BTreeMap<ChildId, Live>,
     /// What the namespace's report says of earlier work.
@@ -44,7 +55,7 @@ pub struct World {
 }
 
 /// What a plan may know of a namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceFacts {
     /// Its name.
     pub name: String,
@@ -78,14 +89,24 @@ pub struct Live {
 pub struct Prior {
     /// The objects that we wrote.
     pub inventory: BTreeMap<ChildId, Recorded>,
-    /// The generations that it was written by, by the baselines' UIDs.
-    pub generations: BTreeMap<String, i64>,
+    /// The baselines that held the namespace, by their UIDs.
+    pub members: BTreeMap<String, Membership>,
     /// The labels that we wrote on the namespace.
     pub labels: BTreeMap<String, RecordedLabel>,
     /// How its conditions stand: type, status, reason and since when.
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.
     pub drift: PriorDrift,
+}
+
+/// How a baseline held a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// The generation of its spec.
+    pub generation: i64,
+    /// The labels that the namespace was selected by: each key that the selector looks at, with its value if there was
+    /// one.
+    pub admitted: BTreeMap<String, Option<String>>,
 }
 
 /// A condition as it stood.

@@ -18,6 +18,7 @@ use super::work::in_time;
 use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineSpec, SecurityBaselineStatus};
 use crate::controls::REGISTRY;
 use crate::core::object::FIELD_MANAGER;
+use crate::core::merge::frozen;
 use crate::core::status::{BaselineFacts, status};
 use crate::core::validate::{Problems, validate};
 use crate::core::world::Baseline;
@@ -48,25 +49,35 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
             .map(Arc::new),
         None => None,
     };
-    let baseline = |generation, spec| {
-        Arc::new(Baseline {
-            name: meta(object, "name").to_owned(),
-            uid: uid.clone(),
-            created: meta(object, "creationTimestamp")
-                .parse()
-                .unwrap_or(Timestamp::UNIX_EPOCH),
-            generation,
-            spec,
-            replaced: replaced.clone(),
-        })
+    let made = |generation, spec, frozen, replaced| Baseline {
+        name: meta(object, "name").to_owned(),
+        uid: uid.clone(),
+        created: meta(object, "creationTimestamp")
+            .parse()
+            .unwrap_or(Timestamp::UNIX_EPOCH),
+        generation,
+        spec,
+        frozen,
+        replaced,
+        leaving: false,
     };
-    let accepted = match spec {
-        Some(spec) => Some(baseline(generation, spec)),
-        None => known.and_then(|b| b.accepted.clone()).or_else(|| {
+    // What held so far: from memory, or, after a restart, from the status.
+    let before = match known {
+        Some(known) => known.accepted.as_deref().cloned(),
+        None => status.applied_generation.and_then(|generation| {
             let (spec, _) = decode(status.applied.as_ref()?);
-            Some(baseline(status.applied_generation?, spec?))
+            let frozen = status.enforced_before.as_ref().and_then(decode_share);
+            Some(made(generation, spec?, frozen, None))
         }),
     };
+    let accepted = match spec {
+        Some(spec) => {
+            let frozen = before.as_ref().and_then(|before| frozen(REGISTRY, before, &spec));
+            Some(made(generation, spec, frozen, replaced))
+        }
+        None => before,
+    };
+    let accepted = accepted.map(Arc::new);
     // A status that we wrote may be newer than the one in this event.
     let known = known.filter(|b| newer(&b.resource_version, meta(object, "resourceVersion")));
     BaselineEntry {
@@ -104,6 +115,11 @@ fn decode(spec: &Value) -> (Option<SecurityBaselineSpec>, Problems) {
             (None, problems)
         }
     }
+}
+
+/// A share of a spec as it was written into a status.
+fn decode_share(share: &Value) -> Option<Arc<SecurityBaselineSpec>> {
+    serde_json::from_value(share.clone()).ok().map(Arc::new)
 }
 
 /// Writes the status of a baseline, if it is news.
@@ -176,6 +192,9 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
         applied: accepted.map(|b| b.generation),
         applied_spec: accepted.and_then(|b| serde_json::to_value(&b.spec).ok()),
         problems: entry.problems.clone().into_vec(),
+        enforced_before: accepted
+            .and_then(|b| b.frozen.as_ref())
+            .and_then(|spec| serde_json::to_value(&**spec).ok()),
         warnings: accepted
             .map(|b| REGISTRY.iter().flat_map(|c| c.warnings(&b.spec)).take(16).collect())
             .unwrap_or_default(),
@@ -199,6 +218,7 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
         counts.pending,
         counts.blocked,
         counts.conflicting,
+        counts.weakened,
     ];
     for (state, value) in STATES.iter().zip(values) {
         context

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use crate::api::v1alpha1::{BaselineReportStatus, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol};
+use crate::api::v1alpha1::{BaselineReportStatus, HeldBaseline, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol};
 use crate::controls;
 use crate::core::conditions;
 use crate::core::drift::claimed_by;
 use crate::core::object::{ChildId, Digest, FIELD_MANAGER};
-use crate::core::world::{Destination, GrantableRule, NamespaceFacts, Prior, PriorDrift, Recorded, RecordedLabel};
+use crate::core::world::{Destination, GrantableRule, Membership, NamespaceFacts, Prior, PriorDrift, Recorded, RecordedLabel};
 
 /// A text field of an object's metadata; empty where it is missing.
 pub fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
@@ -67,7 +67,7 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
         .collect();
     Prior {
         inventory,
-        generations: report.baselines.iter().map(|b| (b.uid.clone(), b.generation)).collect(),
+        members: report.baselines.iter().map(membership).collect(),
         labels: report
             .namespace_labels
             .iter()
@@ -87,6 +87,15 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
             last_claimed_by: report.drift.last_claimed_by.clone(),
         },
     }
+}
+
+fn membership(held: &HeldBaseline) -> (String, Membership) {
+    let admitted = held.admitted_by.iter();
+    let membership = Membership {
+        generation: held.generation,
+        admitted: admitted.map(|label| (label.key.clone(), label.value.clone())).collect(),
+    };
+    (held.uid.clone(), membership)
 }
 
 /// Where the pods behind a DNS Service are: its own selector, and the ports that the pods listen on.

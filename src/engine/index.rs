@@ -8,7 +8,7 @@ mod children;
 mod reports;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +18,14 @@ use tokio::time::Instant;
 
 use super::config::Config;
 use super::facts::{self, meta};
+use crate::controls::REGISTRY;
 use crate::api::v1alpha1::{BaselineReportStatus, SecurityBaselineStatus};
 use crate::core::gate::Fleet;
 use crate::core::object::{Canonical, ChildId, ChildKind, Digest, RESERVED_PREFIX};
-use crate::core::plan::{Plan, Step};
-use crate::core::select::selects;
-use crate::core::settle::{Attempt, Settled, Standing, meaning};
+use crate::core::plan::{Action, Plan, Step};
+use crate::core::membership::{Members, Standing, admitted, members, standing};
+use crate::core::merge::{Effective, merge};
+use crate::core::settle::{Attempt, MemberStanding, Settled, meaning};
 use crate::core::status::Tally;
 use crate::core::validate::Problems;
 use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, World};
@@ -42,6 +44,8 @@ pub struct Index {
     cluster: Arc<ClusterFacts>,
     /// Whether every kind was listed once: before that, absence means nothing.
     synced: bool,
+    /// What distinct sets of baselines mean together, by the addresses of the baselines, which it keeps alive.
+    effective: HashMap<Box<[usize]>, Arc<Effective>>,
     /// How many objects are kept as evidence.
     evidence: usize,
     /// Whether the configuration says stop.
@@ -59,21 +63,12 @@ struct NamespaceEntry {
     /// what we did counts at once, before a report tells it, and nobody takes it away by changing or deleting the report.
     prior: Option<Prior>,
     attempt: Attempt,
-    settled: Option<Stand>,
+    /// How it stands with each baseline that holds it.
+    settled: Option<Vec<MemberStanding>>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
     /// When its report was written last.
     reported: Option<Instant>,
-}
-
-/// How a namespace stands with the baseline that holds it.
-struct Stand {
-    holder: Option<Arc<str>>,
-    /// The generation of the holder's spec that it was judged by.
-    generation: i64,
-    standing: Standing,
-    reason: String,
-    message: String,
 }
 
 #[derive(Default)]
@@ -147,6 +142,7 @@ impl Index {
             baselines: BTreeMap::new(),
             cluster: Arc::default(),
             synced: false,
+            effective: HashMap::new(),
             evidence: 0,
         }
     }
@@ -182,8 +178,22 @@ impl Index {
     }
 
     fn is_selected(&self, name: &str, entry: &NamespaceEntry) -> bool {
-        let Some(facts) = &entry.facts else { return false };
-        !self.config.excludes(name) && self.accepted().any(|b| selects(&b.spec, name, &facts.labels))
+        !self.config.excludes(name) && !self.members(entry).holding.is_empty()
+    }
+
+    /// The baselines of a namespace.
+    fn members(&self, entry: &NamespaceEntry) -> Members {
+        match &entry.facts {
+            Some(facts) => members(self.accepted(), facts, entry.prior.as_ref()),
+            None => Members::default(),
+        }
+    }
+
+    /// What some baselines mean together: worked out once for each distinct set of them.
+    fn effective(&mut self, baselines: &[Arc<Baseline>]) -> Arc<Effective> {
+        let key: Box<[usize]> = baselines.iter().map(|b| Arc::as_ptr(b) as usize).collect();
+        let known = self.effective.entry(key);
+        known.or_insert_with(|| Arc::new(merge(REGISTRY, baselines))).clone()
     }
 
     fn accepted(&self) -> impl Iterator<Item = &Arc<Baseline>> {
@@ -252,18 +262,16 @@ impl Index {
         counted
     }
 
-    /// The baselines that count a namespace: those that select it, unless it is being deleted.
+    /// The baselines that count a namespace: those that hold it, unless it is being deleted.
     pub fn counting(&self, name: &str) -> Vec<Arc<str>> {
-        let Some(facts) = self.namespaces.get(name).and_then(|e| e.facts.as_ref()) else {
+        let Some(entry) = self.namespaces.get(name) else {
             return Vec::new();
         };
-        if self.config.excludes(name) || facts.terminating {
+        if self.config.excludes(name) || entry.facts.as_ref().is_none_or(|facts| facts.terminating) {
             return Vec::new();
         }
-        self.accepted()
-            .filter(|b| selects(&b.spec, name, &facts.labels))
-            .map(|b| b.name.as_str().into())
-            .collect()
+        let holding = self.members(entry).holding;
+        holding.iter().map(|b| b.name.as_str().into()).collect()
     }
 
     fn forget_if_empty(&mut self, name: &str) {

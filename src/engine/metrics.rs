@@ -154,4 +154,11 @@ impl Metrics {
 }
 
 /// The states of the metric `security_baseline_namespaces`.
-pub const STATES: [&str; 5] = ["compliant", "drifted", "pending", "blocked", "conflicting"];
+pub const STATES: [&str; 6] = [
+    "compliant",
+    "drifted",
+    "pending",
+    "blocked",
+    "conflicting",
+    "weakened",
+];

@@ -36,7 +36,7 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
     }
     let (settled, seen) = {
         let mut index = context.index.lock();
-        let verdict = gate::judge(index.fleet(), &plan);
+        let verdict = gate::judge(index.fleet());
         let attempt = index.attempt(name);
         let settled = settle(&world, &plan, &attempt, verdict);
         // A read for this report may have been the first to see a change; its event is nothing new then. (What failed is
@@ -46,7 +46,7 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
                 .queue
                 .push_after(Key::Namespace(name.clone()), Lane::Repair, HAND_ON);
         }
-        let told = index.settled(name, &plan, &settled);
+        let told = index.settled(name, &settled);
         for baseline in told {
             context
                 .queue

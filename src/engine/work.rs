@@ -76,14 +76,12 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let mut again = false;
     // If something failed: the longest that the next try may wait.
     let mut later: Option<Duration> = None;
-    if gate::judge(fleet, &plan) == Verdict::Go {
+    if gate::judge(fleet) == Verdict::Go {
         for action in &plan.actions {
             let (failure, longest) = match apply(context, &world, action).await {
                 Ok(()) => {
                     tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
-                    if let Some(holder) = &plan.holder {
-                        context.index.lock().did(name, holder, &action.step);
-                    }
+                    context.index.lock().did(name, action);
                     done.push((action.clone(), Ok(())));
                     continue;
                 }

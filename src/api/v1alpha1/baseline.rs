@@ -11,7 +11,7 @@ use super::{
 /// Declares the security posture of the namespaces that it selects, and holds them to it: in Enforce mode whatever
 /// departs from it is repaired at once, in Audit mode it is only reported. Objects that it asks for are named
 /// `security-baseline-<name>`; that prefix is reserved.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "securitybaseline.dev",
     version = "v1alpha1",
@@ -39,9 +39,6 @@ use super::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("!has(self.deletionPolicy) || self.deletionPolicy == 'Retain'")
-    .message("deletionPolicy Delete does not exist yet: leave it out, or write Retain (what the baseline created then stays when the baseline is deleted)")
-    .field_path(".deletionPolicy"))]
 pub struct SecurityBaselineSpec {
     /// Which namespaces are held to this baseline, by their labels. Required; `{}` means every namespace that is not
     /// excluded (here, or in the operator's configuration: kube-system and its like are always excluded).
@@ -60,9 +57,26 @@ pub struct SecurityBaselineSpec {
     /// While true, nothing is written for this baseline; what it enforced stays in place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
-    /// What becomes of the created objects when the baseline is deleted. Retain leaves them in place.
+    /// What becomes of the created objects and labels when the baseline is deleted, or releases a namespace: Retain
+    /// (the default) leaves them in place, Delete removes what the operator created and nothing else. Never a namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Names of namespaces that are let go. A namespace that was selected once stays held when it loses the labels that
+    /// selected it (its own people may be able to change them) until it is named here. While its labels match, this
+    /// does nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 1024),
+        inner(length(min = 1, max = 63), pattern(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
+    )]
+    pub released_namespaces: Vec<String>,
+    /// What is done where enforcing for the first time would break what runs: Hold (the default) holds that section in
+    /// that namespace back and says why, Ignore enforces all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
+    /// How fast namespaces that exist already are enforced for the first time. Repairs and new namespaces never wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// Deny traffic by default, with the exceptions stated here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_isolation: Option<NetworkIsolation>,
@@ -96,4 +110,22 @@ pub enum DeletionPolicy {
     #[default]
     Retain,
     Delete,
+}
+
+/// What is done where enforcing for the first time would break what runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)] // the field that holds it explains both
+pub enum Preflight {
+    #[default]
+    Hold,
+    Ignore,
+}
+
+/// How fast namespaces that exist already are enforced for the first time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollout {
+    /// The most namespaces in a minute. Where it is not stated, the operator's configuration says.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_namespaces_per_minute: i32,
 }

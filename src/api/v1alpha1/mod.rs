@@ -10,7 +10,7 @@ mod resources;
 mod status;
 
 pub use access::{Access, Binding, PolicyRule, Role, Subject, SubjectKind};
-pub use baseline::{DeletionPolicy, Mode, SecurityBaseline, SecurityBaselineSpec};
+pub use baseline::{DeletionPolicy, Mode, Preflight, Rollout, SecurityBaseline, SecurityBaselineSpec};
 pub use common::{LabelSelector, LabelSelectorRequirement, Quantity, ResourceList, SelectorOperator};
 pub use network::{
     Direction, DnsPeers, IpBlock, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
@@ -18,7 +18,7 @@ pub use network::{
 };
 pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
 pub use report::{
-    BaselineReport, BaselineReportFields, BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord,
+    AdmittingLabel, AskedLess, BaselineReport, BaselineReportFields, BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord,
     EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Note,
 };
 pub use resources::{

@@ -54,8 +54,12 @@ pub struct BaselineReportStatus {
     pub conditions: Vec<Condition>,
     /// The baselines that this namespace is held to, or that select it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 1024))]
     pub baselines: Vec<HeldBaseline>,
+    /// Where baselines ask for the same name with something that cannot be merged: which one holds, and which yields.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub conflicts: Vec<Note>,
     /// The state of each control.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -64,7 +68,7 @@ pub struct BaselineReportStatus {
     pub drift: DriftLedger,
     /// The objects that the operator wrote here. Nothing but these is ever deleted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 2048))]
     pub inventory: Vec<InventoryEntry>,
     /// The labels that the operator wrote on the namespace.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -85,6 +89,9 @@ pub struct LabelEntry {
     /// The UID of the baseline that asked for it.
     #[schemars(length(max = 64))]
     pub baseline: String,
+    /// Whether that baseline let it go and left it in place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub orphaned: bool,
 }
 
 /// A baseline that selects this namespace.
@@ -99,14 +106,30 @@ pub struct HeldBaseline {
     pub uid: String,
     /// The generation of its spec that is held to here.
     pub generation: i64,
-    /// Holds: what it declares is held to. Conflict: another baseline is older and holds this namespace.
+    /// Enforced, Audited or Suspended: what becomes of what it declares here.
     #[schemars(length(max = 32))]
     pub state: String,
+    /// Whether the namespace lost the labels that selected it. It is held all the same, until the baseline's
+    /// releasedNamespaces names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deselected: bool,
+    /// What the namespace was selected by: the labels that the selector looks at, as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub admitted_by: Vec<AdmittingLabel>,
 }
 
-impl HeldBaseline {
-    /// The state of the one that holds.
-    pub const HOLDS: &'static str = "Holds";
+/// A label that a selector looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmittingLabel {
+    /// The label's key.
+    #[schemars(length(max = 317))]
+    pub key: String,
+    /// Its value; absent where the namespace did not have the label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
 }
 
 /// The state of one control in this namespace.
@@ -144,6 +167,7 @@ pub struct ControlReport {
 pub enum ControlState {
     Compliant,
     Pending,
+    Weakened,
     Drifted,
     Blocked,
 }
@@ -158,9 +182,25 @@ pub struct EffectiveValue {
     /// The value.
     #[schemars(length(max = 256))]
     pub value: String,
-    /// The baseline that supplied it.
+    /// The oldest baseline that asked for it.
     #[schemars(length(max = 253))]
     pub baseline: String,
+    /// The baselines that asked for less, and for what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub asked_less: Vec<AskedLess>,
+}
+
+/// A baseline that asked for less than what applies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AskedLess {
+    /// The baseline.
+    #[schemars(length(max = 253))]
+    pub baseline: String,
+    /// What it asked for.
+    #[schemars(length(max = 256))]
+    pub value: String,
 }
 
 /// Something that is told of an object.
@@ -254,4 +294,8 @@ pub struct InventoryEntry {
     /// A digest of what was written, to tell drift from a changed baseline.
     #[schemars(length(max = 64))]
     pub digest: String,
+    /// Whether the baseline that asked for it let it go and left it in place. Nobody repairs it any more; another
+    /// baseline that asks for it takes it up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub orphaned: bool,
 }

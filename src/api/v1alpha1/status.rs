@@ -20,6 +20,11 @@ pub struct SecurityBaselineStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "applied_spec")]
     pub applied: Option<Value>,
+    /// What was enforced last of the sections that are audited or suspended now. It still counts where another baseline
+    /// enforces the same object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "applied_spec")]
+    pub enforced_before: Option<Value>,
     /// Ready, Reconciling, Stalled, Drifted, Contested and Degraded; all of them are always there.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -37,8 +42,12 @@ pub struct SecurityBaselineStatus {
     pub drifted: NamespaceFindings,
     /// Namespaces where something could not be written, or was held.
     pub blocked: NamespaceFindings,
-    /// Namespaces that another baseline holds already.
+    /// Namespaces where this and another baseline ask for the same name with something that cannot be merged.
     pub conflicts: NamespaceFindings,
+    /// Namespaces where something that is not the operator's undoes what is declared.
+    pub weakened: NamespaceFindings,
+    /// Namespaces that lost the labels that selected them, and are held until releasedNamespaces names them.
+    pub deselected: NamespaceFindings,
 }
 
 /// How many namespaces are in which state.
@@ -55,8 +64,12 @@ pub struct NamespaceCounts {
     pub pending: i64,
     /// Where something could not be written, or was held.
     pub blocked: i64,
-    /// Held by another baseline.
+    /// Where an older baseline holds something that this one asks for otherwise.
     pub conflicting: i64,
+    /// As declared, and yet something else there undoes it.
+    pub weakened: i64,
+    /// Held although they lost the labels that selected them. They are counted above too.
+    pub deselected: i64,
 }
 
 /// What is wrong with one field of the spec, and how to mend it.

@@ -233,25 +233,3 @@ fn every_policy_carries_the_labels_that_tell_whose_it_is() {
     assert_eq!(object["metadata"]["namespace"], "team-a");
     assert_eq!(object["apiVersion"], "networking.k8s.io/v1");
 }
-
-#[test]
-fn the_report_tells_what_applies() {
-    let shown = rendered(json!({
-        "defaultDeny": ["Ingress", "Egress"],
-        "allowSameNamespace": true,
-        "allow": [{"name": "web", "ingress": [{"ports": [{"port": 80}]}]}],
-    }))
-    .effective;
-    let shown: Vec<_> = shown.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    assert_eq!(
-        shown,
-        [
-            "defaultDeny=Ingress",
-            "defaultDeny=Egress",
-            "dns=detected",
-            "allowSameNamespace=true",
-            "allowKubernetesAPI=false",
-            "allow=web"
-        ]
-    );
-}

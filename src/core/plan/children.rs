@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step};
+use super::{Action, Finding, FindingKind, Plan, Section, Step, remover};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::{Held, Registry};
 use crate::core::drift::{Difference, claimed_by, differences};
@@ -15,10 +15,10 @@ use crate::core::world::{Baseline, Live, Recorded, World};
 /// Plans how a child comes to be as asked for, or stays so. Answers what stands in the way, if something does.
 pub(super) fn keep(
     world: &World,
-    holder: &Baseline,
     section: &'static str,
-    mode: Mode,
     child: &Child,
+    mode: Mode,
+    owner: &Baseline,
     findings: &mut Vec<Finding>,
     plan: &mut Plan,
 ) -> Option<Held> {
@@ -34,6 +34,7 @@ pub(super) fn keep(
         };
         findings.push(Finding {
             object: child.id.to_string(),
+            mode,
             kind,
             differences: vec![Difference {
                 path: String::new(),
@@ -44,12 +45,12 @@ pub(super) fn keep(
         });
         // In Audit it is not put back, and stays on record: it is told as deleted, not as missing, until it is there again.
         if mode == Mode::Enforce {
-            push(plan, section, child, Step::Create(child.clone()));
+            push(plan, section, owner, child, Step::Create(child.clone()));
         }
         return None;
     };
     if live.digest == wanted {
-        plan.inventory.insert(child.id.clone(), record(holder, live, wanted));
+        plan.inventory.insert(child.id.clone(), record(owner, live, wanted));
         return None;
     }
     let Some(object) = &live.object else {
@@ -64,6 +65,7 @@ pub(super) fn keep(
     let canonical = Canonical::of(child.id.kind, object);
     findings.push(Finding {
         object: child.id.to_string(),
+        mode,
         kind,
         differences: differences(&asked, &canonical),
         claimed_by: claimed_by(object),
@@ -98,15 +100,27 @@ pub(super) fn keep(
                 live: Arc::clone(object),
             }
         };
-        push(plan, section, child, step);
+        push(plan, section, owner, child, step);
     }
     None
 }
 
+/// What an audited baseline asks for beyond what is enforced.
+pub(super) fn audited(enforced: &Child, asked: &Child) -> Option<Finding> {
+    let (enforced, canonical) = (enforced.canonical(), asked.canonical());
+    (enforced != canonical).then(|| Finding {
+        object: asked.id.to_string(),
+        mode: Mode::Audit,
+        kind: FindingKind::Audited,
+        differences: differences(&canonical, &enforced),
+        claimed_by: String::new(),
+    })
+}
+
 /// Plans the removal of what is recorded as ours and no longer asked for: by the UID on record, for the baseline on
 /// record, and never of what is only held back.
-pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, sections: &[Section], plan: &mut Plan) {
-    let mut on_record = inherited(registry, world, holder);
+pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], plan: &mut Plan) {
+    let mut on_record = inherited(registry, world);
     plan.inventory.extend(
         on_record
             .iter()
@@ -115,7 +129,7 @@ pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, secti
     );
     on_record.extend(world.prior.inventory.iter().map(|(i, r)| (i.clone(), r.clone())));
     for (id, recorded) in on_record.iter().rev() {
-        let asked = plan.wanted.contains_key(id) || sections.iter().any(|(_, _, r)| r.held.iter().any(|h| &h.id == id));
+        let asked = plan.wanted.contains_key(id) || sections.iter().any(|s| s.held.iter().any(|h| &h.id == id));
         if asked {
             continue;
         }
@@ -124,30 +138,32 @@ pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, secti
             plan.inventory.remove(id);
             continue;
         };
-        if recorded.baseline != holder.uid {
-            continue;
-        }
         let Some(control) = registry.iter().find(|c| c.kinds().contains(&id.kind)) else {
             continue;
         };
-        let mode = control.mode(&holder.spec).unwrap_or(holder.spec.mode);
+        let mode = |owner: &Baseline| control.mode(&owner.spec).unwrap_or(owner.spec.mode);
+        let Some((owner, mode)) = remover(world, &recorded.baseline, mode) else {
+            continue;
+        };
         plan.note(
             control.section(),
-            mode,
             Finding {
                 object: id.to_string(),
+                mode,
                 kind: FindingKind::Surplus,
                 differences: vec![Difference {
                     path: String::new(),
                     expected: "absent".to_owned(),
                     found: "present".to_owned(),
                 }],
-                claimed_by: holder.name.clone(),
+                claimed_by: owner.name.clone(),
             },
+            owner,
         );
         if mode == Mode::Enforce {
             plan.actions.push(Action {
                 section: control.section(),
+                baseline: owner.uid.clone(),
                 object: id.to_string(),
                 step: Step::Delete {
                     id: id.clone(),
@@ -162,37 +178,39 @@ pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, secti
 /// What an earlier spec asked for that was replaced while the operator did not run: it may have been written just before
 /// the end, and then it is on no record. Only until the namespace was judged by the present spec: what stands under such
 /// a name later is somebody else's.
-fn inherited(registry: Registry, world: &World, holder: &Baseline) -> BTreeMap<ChildId, Recorded> {
-    let Some(spec) = &holder.replaced else {
-        return BTreeMap::new();
-    };
-    let judged = world.prior.generations.get(&holder.uid) == Some(&holder.generation);
-    if judged || !selects(spec, &world.namespace.name, &world.namespace.labels) {
-        return BTreeMap::new();
+fn inherited(registry: Registry, world: &World) -> BTreeMap<ChildId, Recorded> {
+    let mut inherited = BTreeMap::new();
+    for baseline in &world.baselines {
+        let Some(spec) = &baseline.replaced else { continue };
+        let judged = world.prior.members.get(&baseline.uid).map(|m| m.generation) == Some(baseline.generation);
+        if judged || !selects(spec, &world.namespace.name, &world.namespace.labels) {
+            continue;
+        }
+        let children = registry
+            .iter()
+            .filter(|control| control.mode(spec) == Some(Mode::Enforce))
+            .flat_map(|control| control.render(spec, &world.namespace, &world.cluster).children);
+        for child in children.filter(|child| !world.prior.inventory.contains_key(&child.id)) {
+            if let Some(live) = world.live.get(&child.id) {
+                inherited.insert(child.id, record(baseline, live, live.digest));
+            }
+        }
     }
-    registry
-        .iter()
-        .filter(|control| control.mode(spec) == Some(Mode::Enforce))
-        .flat_map(|control| control.render(spec, &world.namespace, &world.cluster).children)
-        .filter(|child| !world.prior.inventory.contains_key(&child.id))
-        .filter_map(|child| {
-            let live = world.live.get(&child.id)?;
-            Some((child.id, record(holder, live, live.digest)))
-        })
-        .collect()
+    inherited
 }
 
-fn record(holder: &Baseline, live: &Live, digest: Digest) -> Recorded {
+fn record(owner: &Baseline, live: &Live, digest: Digest) -> Recorded {
     Recorded {
         uid: live.uid.clone(),
-        baseline: holder.uid.clone(),
+        baseline: owner.uid.clone(),
         digest: Some(digest),
     }
 }
 
-fn push(plan: &mut Plan, section: &'static str, child: &Child, step: Step) {
+fn push(plan: &mut Plan, section: &'static str, owner: &Baseline, child: &Child, step: Step) {
     plan.actions.push(Action {
         section,
+        baseline: owner.uid.clone(),
         object: child.id.to_string(),
         step,
     });

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step};
+use super::{Action, Finding, FindingKind, Plan, Section, Step, remover};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::LabelRule;
 use crate::core::drift::Difference;
 use crate::core::text::bounded;
-use crate::core::world::{RecordedLabel, World};
+use crate::core::world::{Baseline, RecordedLabel, World};
 
 /// The prefix of the labels that an earlier baseline may have left behind.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/";
@@ -20,11 +20,7 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
     let object = format!("Namespace/{}", world.namespace.name);
     // What we own stays in the apply unless it is to go: leaving it out would remove it, also what was written for a
     // baseline that is gone (its labels are retained) or for a section that is audited by now.
-    let asked = |key: &String| {
-        sections
-            .iter()
-            .any(|(_, _, r)| r.labels.iter().any(|rule| &rule.key == key))
-    };
+    let asked = |key: &String| sections.iter().any(|s| s.labels.iter().any(|(rule, _, _)| &rule.key == key));
     // Another client may state our name, and so make any key of its own look like ours: those are not written.
     let known = |key: &&String| asked(key) || world.prior.labels.contains_key(*key) || key.starts_with(POD_SECURITY);
     let mut apply: BTreeMap<String, String> = world
@@ -35,27 +31,14 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
         .filter_map(|key| Some((key.clone(), live.get(key)?.clone())))
         .collect();
     let mut changed_for = None;
-    let Some(holder) = plan.holder.clone() else { return };
 
-    for (section, mode, rendered) in sections {
-        for rule in &rendered.labels {
+    for section in sections {
+        for (rule, mode, owner) in &section.labels {
             let value = live.get(&rule.key);
             let departs = !holds(world, rule);
             if departs {
-                let finding = Finding {
-                    object: object.clone(),
-                    kind: kind(world, rule),
-                    differences: vec![Difference {
-                        path: format!("metadata.labels[{}]", rule.key),
-                        expected: rule.value.clone(),
-                        found: value.map(|v| bounded(v, 63)).unwrap_or_default(),
-                    }],
-                    claimed_by: match value {
-                        Some(_) => world.namespace.claimed_by.clone(),
-                        None => "unknown".to_owned(),
-                    },
-                };
-                plan.note(section, *mode, finding);
+                let finding = finding(world, &rule.key, *mode, kind(world, rule), &rule.value);
+                plan.note(section.name, finding, owner);
             }
             if *mode != Mode::Enforce {
                 continue;
@@ -64,60 +47,71 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
                 apply.insert(rule.key.clone(), rule.value.clone());
             }
             if departs {
-                changed_for = Some(*section);
+                changed_for = Some((section.name, owner.uid.clone()));
             } else {
                 let recorded = RecordedLabel {
                     value: rule.value.clone(),
-                    baseline: holder.uid.clone(),
+                    baseline: owner.uid.clone(),
                 };
                 plan.labels.insert(rule.key.clone(), recorded);
             }
         }
     }
 
-    let ours = |recorded: &RecordedLabel| recorded.baseline == holder.uid;
-    for (key, _) in world
-        .prior
-        .labels
-        .iter()
-        .filter(|(key, recorded)| !asked(key) && ours(recorded))
-    {
+    for (key, recorded) in world.prior.labels.iter().filter(|(key, _)| !asked(key)) {
+        // Its section decides; where the spec no longer has that, the baseline's own mode does.
+        let section = sections.iter().find(|s| !s.labels.is_empty());
+        let mode = |owner: &Baseline| section.map_or(owner.spec.mode, |s| s.mode);
+        let Some((owner, mode)) = remover(world, &recorded.baseline, mode) else {
+            continue;
+        };
         if !live.contains_key(key) || !world.namespace.our_labels.contains(key) {
             plan.labels.remove(key);
             continue;
         }
-        // Its section decides; where the spec no longer has that, the baseline's own mode does.
-        let (section, mode) = sections
-            .iter()
-            .find(|(_, _, r)| !r.labels.is_empty())
-            .map_or(("podSecurity", holder.spec.mode), |(section, mode, _)| {
-                (*section, *mode)
-            });
-        plan.note(
-            section,
-            mode,
-            Finding {
-                object: object.clone(),
-                kind: FindingKind::Surplus,
-                differences: vec![Difference {
-                    path: format!("metadata.labels[{key}]"),
-                    expected: String::new(),
-                    found: live.get(key).cloned().unwrap_or_default(),
-                }],
-                claimed_by: holder.name.clone(),
-            },
-        );
+        let name = section.map_or("podSecurity", |s| s.name);
+        let mut surplus = finding(world, key, mode, FindingKind::Surplus, "");
+        surplus.claimed_by.clone_from(&owner.name);
+        plan.note(name, surplus, owner);
         if mode == Mode::Enforce {
-            changed_for = Some(section);
+            changed_for = Some((name, owner.uid.clone()));
             apply.remove(key);
         }
     }
-    if let Some(section) = changed_for {
+    if let Some((section, baseline)) = changed_for {
         plan.actions.push(Action {
             section,
+            baseline,
             object,
             step: Step::Label(apply),
         });
+    }
+}
+
+/// What an audited baseline asks for beyond what is enforced.
+pub(super) fn audited(world: &World, enforced: &LabelRule, asked: &LabelRule) -> Option<Finding> {
+    (enforced.value != asked.value).then(|| {
+        let mut finding = finding(world, &asked.key, Mode::Audit, FindingKind::Audited, &asked.value);
+        finding.claimed_by = String::new();
+        finding
+    })
+}
+
+fn finding(world: &World, key: &str, mode: Mode, kind: FindingKind, expected: &str) -> Finding {
+    let value = world.namespace.labels.get(key);
+    Finding {
+        object: format!("Namespace/{}", world.namespace.name),
+        mode,
+        kind,
+        differences: vec![Difference {
+            path: format!("metadata.labels[{key}]"),
+            expected: expected.to_owned(),
+            found: value.map(|v| bounded(v, 63)).unwrap_or_default(),
+        }],
+        claimed_by: match value {
+            Some(_) => world.namespace.claimed_by.clone(),
+            None => "unknown".to_owned(),
+        },
     }
 }
 

@@ -75,7 +75,12 @@ fn a_bare_namespace_gets_everything_in_the_order_in_which_it_protects() {
 fn audit_finds_the_same_and_does_nothing() {
     let enforced = plan(REGISTRY, &world(vec![with_spec("b", 1, full_spec())]));
     let audited = plan(REGISTRY, &world(vec![with_spec("b", 1, audit(full_spec()))]));
-    assert_eq!(findings(&enforced), findings(&audited));
+    let found = |plan: &Plan, mode| -> Vec<Finding> {
+        let told = findings(plan).into_iter().cloned();
+        told.map(|finding| Finding { mode, ..finding }).collect()
+    };
+    assert!(findings(&audited).iter().all(|f| f.mode == Mode::Audit));
+    assert_eq!(findings(&enforced).into_iter().cloned().collect::<Vec<_>>(), found(&audited, Mode::Enforce));
     assert_eq!(steps(&audited), [""; 0]);
 }
 
@@ -307,26 +312,9 @@ fn a_section_overrides_the_mode_of_the_baseline() {
 }
 
 #[test]
-fn of_two_baselines_the_older_holds_and_the_other_does_nothing() {
-    let old = with_spec(
-        "old",
-        1,
-        json!({"namespaceSelector": {}, "mode": "Enforce", "networkIsolation": {"defaultDeny": ["Ingress"]}}),
-    );
-    let new = with_spec("new", 2, full_spec());
-    for baselines in [vec![old.clone(), new.clone()], vec![new.clone(), old.clone()]] {
-        let plan = plan(REGISTRY, &world(baselines));
-        assert_eq!(plan.holder, Some(old.clone()));
-        assert_eq!(plan.conflicting, std::slice::from_ref(&new));
-        assert_eq!(steps(&plan), [format!("create {DENY}")]);
-    }
-}
-
-#[test]
 fn nothing_is_done_in_a_namespace_that_is_being_deleted_or_that_nothing_selects() {
-    let mut world = converged(full_spec());
+    let world = converged(full_spec());
     let recorded = world.prior.inventory.clone();
-    world.live.clear();
     for change in [
         (|world| world.namespace.terminating = true) as fn(&mut World),
         |world| world.baselines.clear(),
@@ -336,26 +324,26 @@ fn nothing_is_done_in_a_namespace_that_is_being_deleted_or_that_nothing_selects(
         let plan = plan(REGISTRY, &world);
         assert_eq!(steps(&plan), [""; 0]);
         assert!(plan.sections.is_empty());
-        assert!(plan.holder.is_none());
+        assert!(plan.baselines().is_empty());
         assert_eq!(plan.inventory, recorded, "what is recorded stays recorded");
     }
 }
 
 #[test]
-fn the_plan_of_a_suspended_baseline_is_the_same_and_the_gate_holds_it() {
-    use crate::core::gate::{Fleet, Verdict, judge};
-    let go = plan(REGISTRY, &world(vec![with_spec("b", 1, full_spec())]));
+fn a_suspended_baseline_is_planned_and_nothing_of_it_is_done() {
     let suspended = full_spec_but(json!({"suspend": true}));
+    let go = plan(REGISTRY, &world(vec![with_spec("b", 1, full_spec())]));
     let held = plan(REGISTRY, &world(vec![with_spec("b", 1, suspended)]));
-    assert_eq!(steps(&go), steps(&held));
-    assert_eq!(judge(Fleet::default(), &go), Verdict::Go);
-    assert_eq!(judge(Fleet::default(), &held), Verdict::Hold { reason: "Suspended" });
-    for plan in [go, held, Plan::default()] {
-        assert_eq!(
-            judge(Fleet { stopped: true }, &plan),
-            Verdict::Hold { reason: "Stopped" }
-        );
-    }
+    assert_eq!(found(&go), found(&held));
+    assert_eq!(steps(&held), [""; 0]);
+    assert!(held.sections.iter().all(|s| s.paused == Some("Suspended") && s.mode == Mode::Enforce));
+}
+
+#[test]
+fn the_emergency_stop_holds_everything() {
+    use crate::core::gate::{Fleet, Verdict, judge};
+    assert_eq!(judge(Fleet::default()), Verdict::Go);
+    assert_eq!(judge(Fleet { stopped: true }), Verdict::Hold { reason: "Stopped" });
 }
 
 #[test]

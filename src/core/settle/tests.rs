@@ -60,7 +60,7 @@ fn pair(a: &str, b: &str) -> (String, String) {
 #[test]
 fn a_namespace_in_the_declared_state_is_compliant_and_says_what_applies() {
     let settled = settled(&converged(full_spec()));
-    assert_eq!(settled.standing, Standing::Compliant);
+    assert_eq!(settled.members[0].standing, Standing::Compliant);
     assert_eq!(condition(&settled, "Ready"), pair("True", "Compliant"));
     assert_eq!(condition(&settled, "Drifted"), pair("False", "NoDrift"));
     assert!(
@@ -73,7 +73,7 @@ fn a_namespace_in_the_declared_state_is_compliant_and_says_what_applies() {
     assert_eq!(settled.report.inventory.len(), 9);
     assert_eq!(settled.report.namespace_labels.len(), 4);
     assert_eq!(settled.report.baselines.len(), 1);
-    assert_eq!(settled.report.baselines[0].state, "Holds");
+    assert_eq!(settled.report.baselines[0].state, "Enforced");
     let quotas = settled
         .report
         .controls
@@ -104,11 +104,11 @@ fn the_inventory_reads_back_as_it_was_recorded() {
 #[test]
 fn work_that_is_still_to_be_done_is_pending_where_it_is_enforced_and_a_departure_where_it_is_audited() {
     let enforced = settled(&bare(full_spec()));
-    assert_eq!(enforced.standing, Standing::Pending);
+    assert_eq!(enforced.members[0].standing, Standing::Pending);
     assert_eq!(condition(&enforced, "Ready"), pair("False", "Pending"));
     assert_eq!(condition(&enforced, "Drifted"), pair("False", "NoDrift"));
     let audited = settled(&bare(audit()));
-    assert_eq!(audited.standing, Standing::Drifted);
+    assert_eq!(audited.members[0].standing, Standing::Drifted);
     assert_eq!(condition(&audited, "Ready"), pair("False", "Drifted"));
     assert_eq!(condition(&audited, "Drifted"), pair("True", "Drifted"));
     let notes = |s: &Settled| s.report.controls.iter().map(|c| c.findings.clone()).collect::<Vec<_>>();
@@ -121,16 +121,17 @@ fn work_that_is_still_to_be_done_is_pending_where_it_is_enforced_and_a_departure
 fn what_somebody_changed_is_a_departure_also_where_it_is_enforced() {
     for spec in [full_spec(), audit()] {
         let settled = settled(&drifted(spec));
-        assert_eq!(settled.standing, Standing::Drifted);
+        assert_eq!(settled.members[0].standing, Standing::Drifted);
         assert_eq!(state(&settled, "networkIsolation"), ControlState::Drifted);
         assert_eq!(state(&settled, "access"), ControlState::Compliant);
-        assert_eq!(settled.reason, "Changed");
+        assert_eq!(settled.members[0].reason, "Changed");
         assert!(
             settled
+                .members[0]
                 .message
                 .starts_with("networkIsolation NetworkPolicy/security-baseline-default-deny-ingress: spec."),
             "{}",
-            settled.message
+            settled.members[0].message
         );
     }
 }
@@ -140,10 +141,10 @@ fn what_is_held_or_could_not_be_written_is_blocked() {
     let mut world = bare(full_spec());
     std::sync::Arc::make_mut(&mut world.cluster).dns = None;
     let held = settled(&world);
-    assert_eq!(held.standing, Standing::Blocked);
+    assert_eq!(held.members[0].standing, Standing::Blocked);
     assert_eq!(state(&held, "networkIsolation"), ControlState::Blocked);
     assert_eq!(condition(&held, "Ready"), pair("False", "Blocked"));
-    assert_eq!(held.reason, "DNSNotFound");
+    assert_eq!(held.members[0].reason, "DNSNotFound");
 
     let world = bare(full_spec());
     let plan = plan(REGISTRY, &world);
@@ -155,8 +156,8 @@ fn what_is_held_or_could_not_be_written_is_blocked() {
     let done = vec![(plan.actions[0].clone(), Err(failure))];
     attempt.absorb(&plan, &done, world.now);
     let failed = settle(&world, &plan, &attempt, GO);
-    assert_eq!(failed.standing, Standing::Blocked);
-    assert_eq!(failed.reason, "Forbidden");
+    assert_eq!(failed.members[0].standing, Standing::Blocked);
+    assert_eq!(failed.members[0].reason, "Forbidden");
     let blocked = &failed.report.controls[1].blocked;
     assert_eq!(blocked.len(), 1);
     assert_eq!(blocked[0].object, plan.actions[0].object);
@@ -191,7 +192,7 @@ fn what_was_not_read_yet_is_not_called_compliant() {
     let deny = id(&world, "NetworkPolicy/default-deny-ingress");
     world.live.get_mut(&deny).unwrap().object = None;
     let settled = settled(&world);
-    assert_eq!(settled.standing, Standing::Pending);
+    assert_eq!(settled.members[0].standing, Standing::Pending);
     assert_eq!(condition(&settled, "Ready").0, "False");
 }
 
@@ -206,7 +207,7 @@ fn repaired_drift_is_counted_and_kept_with_who_claims_it() {
     attempt.absorb(&before, &all_done(&before), world.now);
     carry_out(&mut world, &before);
     let settled = settle(&world, &plan(REGISTRY, &world), &attempt, GO);
-    assert_eq!(settled.standing, Standing::Compliant);
+    assert_eq!(settled.members[0].standing, Standing::Compliant);
     let drift = &settled.report.drift;
     assert_eq!((drift.total, drift.repaired), (5, 4));
     assert_eq!(drift.last_seen, Some(world.now));
@@ -269,7 +270,7 @@ fn while_the_gate_holds_nothing_is_called_pending_and_the_reason_is_told() {
             &Attempt::default(),
             gate::Verdict::Hold { reason },
         );
-        assert_eq!(held.standing, Standing::Drifted);
+        assert_eq!(held.members[0].standing, Standing::Drifted);
         for control in &held.report.controls {
             assert_eq!(control.warnings[0].reason, reason);
             assert_eq!(control.state, ControlState::Drifted);
@@ -288,12 +289,13 @@ fn a_namespace_that_nothing_selects_says_so() {
 }
 
 #[test]
-fn a_baseline_that_does_not_hold_is_told_beside_the_one_that_does() {
+fn every_baseline_that_holds_the_namespace_is_told_with_what_becomes_of_it() {
     let mut world = converged(full_spec());
-    world.baselines.push(with_spec("newer", 9, full_spec()));
+    world.baselines.push(with_spec("audits", 9, full_spec_but(json!({"mode": "Audit"}))));
+    world.baselines.push(with_spec("rests", 10, full_spec_but(json!({"suspend": true}))));
     let told = settled(&world).report.baselines;
     let told: Vec<_> = told.iter().map(|b| (b.name.as_str(), b.state.as_str())).collect();
-    assert_eq!(told, [("b", "Holds"), ("newer", "Conflict")]);
+    assert_eq!(told, [("b", "Enforced"), ("audits", "Audited"), ("rests", "Suspended")]);
 }
 
 #[test]
@@ -315,7 +317,7 @@ fn a_report_stays_within_the_bounds_of_its_schema_whatever_the_spec_holds() {
         world.baselines.push(with_spec(&format!("other-{i}"), 9, full_spec()));
     }
     let report = settled(&world).report;
-    assert!(report.baselines.len() <= 256);
+    assert!(report.baselines.len() <= 1024);
     for control in &report.controls {
         assert!(control.effective.len() <= 128);
         assert!(control.findings.len() <= 32);

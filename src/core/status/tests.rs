@@ -24,12 +24,8 @@ fn tally(standings: &[(Standing, usize)]) -> Tally {
     let mut tally = Tally::default();
     for (standing, count) in standings {
         for i in 0..*count {
-            tally.add(
-                &format!("{standing:?}-{i:05}").to_lowercase(),
-                *standing,
-                "Reason",
-                "a message",
-            );
+            let name = format!("{standing:?}-{i:05}").to_lowercase();
+            tally.add(&name, &member(*standing, "Reason", "a message"));
         }
     }
     tally
@@ -182,7 +178,7 @@ fn suspended_and_stopped_wait_for_a_person() {
 fn lists_name_the_first_by_name_and_the_total_is_true() {
     let mut tally = Tally::default();
     for i in (0..100).rev() {
-        tally.add(&format!("ns-{i:03}"), Standing::Blocked, "Forbidden", "no");
+        tally.add(&format!("ns-{i:03}"), &member(Standing::Blocked, "Forbidden", "no"));
     }
     let status = first(&facts(), &tally);
     assert_eq!(status.blocked.total, 100);
@@ -201,7 +197,7 @@ fn size(each: usize, message: &str) -> usize {
         Standing::Conflict,
     ] {
         for i in 0..each {
-            tally.add(&format!("namespace-{i:05}"), standing, "Reason", message);
+            tally.add(&format!("namespace-{i:05}"), &member(standing, "Reason", message));
         }
     }
     let mut facts = facts();
@@ -284,11 +280,24 @@ fn any_facts() -> impl Strategy<Value = BaselineFacts> {
         )
 }
 
+fn member(standing: Standing, reason: &str, message: &str) -> MemberStanding {
+    MemberStanding {
+        baseline: "b".to_owned(),
+        generation: 1,
+        standing,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        conflict: (standing == Standing::Conflict).then(|| message.to_owned()),
+        deselected: false,
+    }
+}
+
 fn any_tally() -> impl Strategy<Value = Tally> {
     let standing = select(vec![
         None,
         Some(Standing::Compliant),
         Some(Standing::Pending),
+        Some(Standing::Weakened),
         Some(Standing::Drifted),
         Some(Standing::Blocked),
         Some(Standing::Conflict),
@@ -297,7 +306,7 @@ fn any_tally() -> impl Strategy<Value = Tally> {
         let mut tally = Tally::default();
         for (i, standing) in standings.into_iter().enumerate() {
             match standing {
-                Some(standing) => tally.add(&format!("ns-{i}"), standing, "Reason", "message"),
+                Some(standing) => tally.add(&format!("ns-{i}"), &member(standing, "Reason", "message")),
                 None => tally.unseen(),
             }
         }
@@ -331,10 +340,10 @@ proptest! {
             let counts = status.namespaces;
             prop_assert_eq!(
                 counts.selected,
-                counts.compliant + counts.drifted + counts.pending + counts.blocked + counts.conflicting
+                counts.compliant + counts.drifted + counts.pending + counts.blocked + counts.conflicting + counts.weakened
             );
             prop_assert_eq!(holds(Drifted), counts.drifted > 0);
-            prop_assert_eq!(holds(Degraded), counts.blocked + counts.conflicting > 0);
+            prop_assert_eq!(holds(Degraded), counts.blocked + counts.conflicting + counts.weakened > 0);
             before = status;
         }
     }

@@ -96,7 +96,7 @@ fn a_spec_without_sections_is_accepted() {
     assert_eq!(problems(json!({"namespaceSelector": {}})), []);
     assert_eq!(
         problems(
-            json!({"namespaceSelector": {}, "deletionPolicy": "Retain", "excludedNamespaces": ["sandbox-*", "*"]})
+            json!({"namespaceSelector": {}, "deletionPolicy": "Delete", "excludedNamespaces": ["sandbox-*", "*"], "releasedNamespaces": ["team-a"], "rollout": {"maxNamespacesPerMinute": 5}})
         ),
         []
     );
@@ -107,7 +107,8 @@ fn problems_of_several_sections_are_told_together() {
     let paths = problem_paths(json!({
         "namespaceSelector": {"matchLabels": {"a b": "c"}},
         "excludedNamespaces": ["ok", "Not Ok"],
-        "deletionPolicy": "Delete",
+        "releasedNamespaces": ["team-*"],
+        "rollout": {"maxNamespacesPerMinute": 0},
         "podSecurity": {},
         "access": {},
         "networkIsolation": {"defaultDeny": []},
@@ -117,7 +118,8 @@ fn problems_of_several_sections_are_told_together() {
         [
             "spec.namespaceSelector.matchLabels",
             "spec.excludedNamespaces[1]",
-            "spec.deletionPolicy",
+            "spec.releasedNamespaces[0]",
+            "spec.rollout.maxNamespacesPerMinute",
             "spec.podSecurity",
             "spec.networkIsolation.defaultDeny",
             "spec.access",

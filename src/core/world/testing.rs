@@ -11,12 +11,7 @@ use crate::core::object::{Canonical, ChildId};
 use crate::core::plan::{Finding, Plan, Step, plan};
 use crate::core::validate::validate;
 
-/// A baseline of this name, created this many seconds after the epoch, that selects everything and asks for nothing.
-pub(crate) fn baseline(name: &str, created: i64) -> Arc<Baseline> {
-    with_spec(name, created, json!({"namespaceSelector": {}, "mode": "Enforce"}))
-}
-
-/// A baseline with this spec.
+/// A baseline of this name, created this many seconds after the epoch, with this spec.
 pub(crate) fn with_spec(name: &str, created: i64, spec: Value) -> Arc<Baseline> {
     Arc::new(Baseline {
         name: name.into(),
@@ -24,7 +19,9 @@ pub(crate) fn with_spec(name: &str, created: i64, spec: Value) -> Arc<Baseline> 
         created: Timestamp::from_second(created).unwrap(),
         generation: 1,
         spec: serde_json::from_value(spec).unwrap(),
+        frozen: None,
         replaced: None,
+        leaving: false,
     })
 }
 
@@ -45,6 +42,9 @@ pub(crate) fn world(baselines: Vec<Arc<Baseline>>) -> World {
     World {
         namespace: namespace(),
         baselines,
+        deselected: BTreeSet::new(),
+        released: Vec::new(),
+        effective: None,
         live: BTreeMap::new(),
         prior: Prior::default(),
         cluster: Arc::new(cluster()),

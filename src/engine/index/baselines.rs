@@ -26,30 +26,39 @@ impl Index {
     }
 
     /// Takes up a baseline. Answers the namespaces to be looked at: those that it selected, and those that it selects.
-    pub fn baseline_seen(&mut self, name: &str, entry: BaselineEntry) -> Vec<Arc<str>> {
+    pub fn baseline_seen(&mut self, name: &str, mut entry: BaselineEntry) -> Vec<Arc<str>> {
         let before = self.baselines.get(name).and_then(|b| b.accepted.clone());
+        if entry.accepted == before {
+            // The very one, since what it means together with others is known by it.
+            entry.accepted.clone_from(&before);
+        } else {
+            self.effective.clear();
+        }
         let after = entry.accepted.clone();
         self.baselines.insert(name.into(), entry);
         if before == after || !self.synced {
             return Vec::new();
         }
-        self.selected_by(&[before, after])
+        self.concerned(&[before, after])
     }
 
     /// Forgets a baseline. Answers the namespaces to be looked at.
     pub fn baseline_gone(&mut self, name: &str) -> Vec<Arc<str>> {
         let before = self.baselines.remove(name).and_then(|b| b.accepted);
-        self.selected_by(&[before])
+        self.effective.clear();
+        self.concerned(&[before])
     }
 
-    fn selected_by(&self, baselines: &[Option<Arc<Baseline>>]) -> Vec<Arc<str>> {
+    /// The namespaces that some baselines hold, or held.
+    fn concerned(&self, baselines: &[Option<Arc<Baseline>>]) -> Vec<Arc<str>> {
         self.names(|index, name, entry| {
             let Some(facts) = &entry.facts else { return false };
-            !index.config.excludes(name)
-                && baselines
-                    .iter()
-                    .flatten()
-                    .any(|b| selects(&b.spec, name, &facts.labels))
+            let concerned = |baseline: &Arc<Baseline>| {
+                let recorded = entry.prior.as_ref().and_then(|prior| prior.members.get(&baseline.uid));
+                standing(&baseline.spec, name, &facts.labels, recorded) != Standing::Out
+                    || entry.prior.as_ref().is_some_and(|prior| prior.knows(&baseline.uid))
+            };
+            !index.config.excludes(name) && baselines.iter().flatten().any(concerned)
         })
     }
 
@@ -58,25 +67,18 @@ impl Index {
         let mut tally = Tally::default();
         for (name, entry) in &self.namespaces {
             let Some(facts) = &entry.facts else { continue };
-            if facts.terminating || self.config.excludes(name) || !selects(&baseline.spec, name, &facts.labels) {
+            if facts.terminating || self.config.excludes(name) {
                 continue;
             }
-            match &entry.settled {
-                Some(stand) if stand.holder.as_deref() == Some(&*baseline.name) => {
-                    // Judged by an earlier generation, it says nothing of this one.
-                    if stand.generation == baseline.generation {
-                        tally.add(name, stand.standing, &stand.reason, &stand.message);
-                    } else {
-                        tally.unseen();
-                    }
-                }
-                Some(Stand {
-                    holder: Some(holder), ..
-                }) => {
-                    let message = format!("the older baseline {holder} holds this namespace");
-                    tally.add(name, Standing::Conflict, "Conflict", &message);
-                }
-                _ => tally.unseen(),
+            let recorded = entry.prior.as_ref().and_then(|prior| prior.members.get(&baseline.uid));
+            if standing(&baseline.spec, name, &facts.labels, recorded) == Standing::Out {
+                continue;
+            }
+            let member = entry.settled.iter().flatten().find(|member| member.baseline == baseline.name);
+            // Judged by an earlier generation, it says nothing of this one.
+            match member.filter(|member| member.generation == baseline.generation) {
+                Some(member) => tally.add(name, member),
+                None => tally.unseen(),
             }
         }
         tally

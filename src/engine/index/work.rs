@@ -4,20 +4,18 @@ use super::*;
 
 impl Index {
     /// All that a plan for the namespace may see; `None` where there is nothing to plan.
-    pub fn world(&self, name: &str, now: Timestamp) -> Option<World> {
+    pub fn world(&mut self, name: &str, now: Timestamp) -> Option<World> {
         let entry = self.namespaces.get(name)?;
         let facts = entry.facts.clone()?;
         if self.config.excludes(name) {
             return None;
         }
-        let baselines: Vec<Arc<Baseline>> = self
-            .accepted()
-            .filter(|b| selects(&b.spec, name, &facts.labels))
-            .cloned()
-            .collect();
-        if baselines.is_empty() && entry.report.is_none() {
+        let members = self.members(entry);
+        if members.holding.is_empty() && entry.report.is_none() {
             return None;
         }
+        let effective = self.effective(&members.holding);
+        let entry = self.namespaces.get(name)?;
         let live = entry
             .children
             .iter()
@@ -34,7 +32,10 @@ impl Index {
             .collect();
         Some(World {
             namespace: facts,
-            baselines,
+            baselines: members.holding,
+            deselected: members.deselected,
+            released: members.released,
+            effective: Some(effective),
             live,
             prior: entry.prior.clone().unwrap_or_default(),
             cluster: self.cluster.clone(),
@@ -48,6 +49,12 @@ impl Index {
         let Some(entry) = self.namespaces.get_mut(world.namespace.name.as_str()) else {
             return false;
         };
+        // From now on it does not walk out by a changed label, even if it tries before the first report is written.
+        for baseline in world.baselines.iter().filter(|b| !world.deselected.contains(&b.uid)) {
+            let members = &mut entry.prior.get_or_insert_default().members;
+            members.entry(baseline.uid.clone()).or_default().admitted =
+                admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
+        }
         let mut changed = false;
         for (id, child) in &mut entry.children {
             child.wanted = plan.wanted.get(id).copied();
@@ -81,12 +88,12 @@ impl Index {
 
     /// Takes up what we did ourselves before the report tells it: the next plan, which may come first, is not to take it
     /// for somebody else's doing.
-    pub fn did(&mut self, name: &str, holder: &Baseline, step: &Step) {
+    pub fn did(&mut self, name: &str, action: &Action) {
         let Some(entry) = self.namespaces.get_mut(name) else {
             return;
         };
         let prior = entry.prior.get_or_insert_default();
-        match step {
+        match &action.step {
             Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => {
                 let now = entry.children.get(&child.id);
                 // Somebody may have changed it since.
@@ -94,7 +101,7 @@ impl Index {
                 if let Some(live) = as_written {
                     let recorded = Recorded {
                         uid: live.uid.clone(),
-                        baseline: holder.uid.clone(),
+                        baseline: action.baseline.clone(),
                         digest: Some(live.digest),
                     };
                     prior.inventory.insert(child.id.clone(), recorded);
@@ -141,9 +148,7 @@ impl Index {
     }
 
     /// Takes up how a namespace stands. Answers the baselines to which that is news.
-    pub fn settled(&mut self, name: &str, plan: &Plan, settled: &Settled) -> Vec<Arc<str>> {
-        let holder: Option<Arc<str>> = plan.holder.as_ref().map(|b| b.name.as_str().into());
-        let generation = plan.holder.as_ref().map(|b| b.generation).unwrap_or_default();
+    pub fn settled(&mut self, name: &str, settled: &Settled) -> Vec<Arc<str>> {
         let Some(entry) = self.namespaces.get_mut(name) else {
             return Vec::new();
         };
@@ -151,28 +156,10 @@ impl Index {
         for child in entry.children.values_mut() {
             self.evidence -= usize::from(child.evidence.take().is_some());
         }
-        let same = entry.settled.as_ref().is_some_and(|s| {
-            s.holder == holder
-                && s.generation == generation
-                && s.standing == settled.standing
-                && s.reason == settled.reason
-                && s.message == settled.message
-        });
-        if same {
-            return Vec::new();
-        }
-        let before = entry.settled.replace(Stand {
-            holder: holder.clone(),
-            generation,
-            standing: settled.standing,
-            reason: settled.reason.clone(),
-            message: settled.message.clone(),
-        });
-        let others = plan.conflicting.iter().map(|b| Arc::from(b.name.as_str()));
-        holder
-            .into_iter()
-            .chain(before.and_then(|b| b.holder))
-            .chain(others)
-            .collect()
+        let before = entry.settled.replace(settled.members.clone());
+        let (before, after) = (before.unwrap_or_default(), &settled.members);
+        let gone = before.iter().filter(|b| !after.iter().any(|a| a.baseline == b.baseline));
+        let news = after.iter().filter(|a| !before.contains(a));
+        gone.chain(news).map(|member| member.baseline.as_str().into()).collect()
     }
 }

@@ -214,24 +214,30 @@ fn the_labels_of_an_audited_section_are_kept_in_the_apply_of_another() {
     use crate::core::control::LabelRule;
     let mut world = converged(spec());
     world.namespace.labels.insert("other".to_owned(), "wrong".to_owned());
-    let rules = |keys: &[(&str, &str)]| Rendered {
+    let owner = world.baselines[0].clone();
+    let section = |name, mode, keys: &[(&str, &str)]| Section {
+        name,
+        askers: Askers::default(),
+        mode,
+        paused: None,
+        children: Vec::new(),
         labels: keys
             .iter()
-            .map(|(key, value)| LabelRule {
-                key: (*key).to_owned(),
-                value: (*value).to_owned(),
-                stricter: Vec::new(),
+            .map(|(key, value)| {
+                let rule = LabelRule {
+                    key: (*key).to_owned(),
+                    value: (*value).to_owned(),
+                    stricter: Vec::new(),
+                };
+                (rule, mode, owner.clone())
             })
             .collect(),
-        ..Rendered::default()
+        held: Vec::new(),
+        audited: Vec::new(),
     };
     let sections = [
-        (
-            "podSecurity",
-            Mode::Audit,
-            rules(&[(LEVEL, "privileged"), ("team", "a")]),
-        ),
-        ("other", Mode::Enforce, rules(&[("other", "right")])),
+        section("podSecurity", Mode::Audit, &[(LEVEL, "privileged"), ("team", "a")]),
+        section("other", Mode::Enforce, &[("other", "right")]),
     ];
     let mut plan = plan(REGISTRY, &world);
     labels_keep(&world, &sections, &mut plan);

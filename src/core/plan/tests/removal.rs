@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::core::world::Prior;
+use crate::core::world::{Membership, Prior};
 
 const WEB: &str = "NetworkPolicy/allow-web";
 
@@ -168,10 +168,11 @@ fn unrecorded(judged: Option<i64>) -> World {
     let mut shrunk = (*with_spec("b", 1, json!({"namespaceSelector": {}, "mode": "Enforce"}))).clone();
     shrunk.generation = 2;
     shrunk.replaced = Some(Arc::new(serde_json::from_value(asked).unwrap()));
-    world
-        .prior
-        .generations
-        .extend(judged.map(|generation| (shrunk.uid.clone(), generation)));
+    let judged = judged.map(|generation| Membership {
+        generation,
+        admitted: BTreeMap::new(),
+    });
+    world.prior.members.extend(judged.map(|judged| (shrunk.uid.clone(), judged)));
     world.baselines = vec![Arc::new(shrunk)];
     world
 }

@@ -1,0 +1,120 @@
+//! Limit ranges: by name and type, the tighter of each bound: the smallest maximum, default and ratio, and the largest
+//! minimum.
+//!
+//! Bounds of several baselines may not fit together. A maximum protects, so it stands: a minimum above it is left out,
+//! and that is a conflict; a default or default request outside of the bounds is moved to the nearer one; and a ratio
+//! that no limit between minimum and maximum can reach is left out, since it forbids nothing.
+
+use std::collections::BTreeMap;
+
+use super::quotas::{Extreme, extreme, supplied};
+use super::{Conflict, Outcome, Share, Supplied, by_name};
+use crate::api::v1alpha1::{LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, Quantity, ResourceList};
+use crate::core::quantity::Milli;
+
+pub(super) fn merge(shares: &[Share<LimitRanges>]) -> Outcome<LimitRanges> {
+    let (mut values, mut conflicts, mut items) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, asked) in by_name(shares.iter().map(|(p, s)| (*p, &s.items[..])), |item| &item.name) {
+        let mut limits = Vec::new();
+        for type_ in [LimitType::Container, LimitType::Pod, LimitType::PersistentVolumeClaim] {
+            let of_type: Vec<Share<LimitRangeLimit>> = asked
+                .iter()
+                .flat_map(|(place, item)| item.limits.iter().map(move |limit| (*place, limit)))
+                .filter(|(_, limit)| limit.type_ == type_)
+                .collect();
+            if !of_type.is_empty() {
+                limits.push(limit(&name, type_, &of_type, &mut values, &mut conflicts));
+            }
+        }
+        items.push(LimitRangeTemplate { name, limits });
+    }
+    Outcome {
+        section: (!shares.is_empty()).then_some(LimitRanges { mode: None, items }),
+        values,
+        conflicts,
+    }
+}
+
+fn limit(
+    name: &str,
+    type_: LimitType,
+    asked: &[Share<LimitRangeLimit>],
+    values: &mut Vec<Supplied>,
+    conflicts: &mut Vec<Conflict>,
+) -> LimitRangeLimit {
+    let mut bound = |what: &str, which: Extreme, by_resource: ByResource| {
+        let mut list = ResourceList::new();
+        for (resource, asked) in by_resource {
+            if let Some(amount) = extreme(&asked, which) {
+                values.push(supplied(format!("{name}/{type_:?}/{what}/{resource}"), amount, &asked));
+                list.insert(resource.to_owned(), amount.clone());
+            }
+        }
+        list
+    };
+    let maxima = by_resource(asked, |l| &l.max);
+    let mut minima = by_resource(asked, |l| &l.min);
+    for (resource, stated) in &maxima {
+        let (Some(most), Some(least)) = (extreme(stated, Extreme::Least), minima.get_mut(resource)) else {
+            continue;
+        };
+        let holds = stated.iter().find(|(_, m)| value(m) == value(most)).map(|(place, _)| *place);
+        let above = least.iter().filter(|(_, min)| value(min) > value(most));
+        conflicts.extend(above.map(|(yields, min)| Conflict {
+            section: "limitRanges",
+            object: format!("LimitRange/{name}"),
+            holds: holds.unwrap_or_default(),
+            yields: *yields,
+            message: format!("the minimum {} of {resource} is above the maximum {}", min.0, most.0),
+        }));
+        least.retain(|(_, min)| value(min) <= value(most));
+    }
+    let max = bound("max", Extreme::Least, maxima);
+    let min = bound("min", Extreme::Most, minima);
+    let mut default = bound("default", Extreme::Least, by_resource(asked, |l| &l.default));
+    let mut default_request = bound("defaultRequest", Extreme::Least, by_resource(asked, |l| &l.default_request));
+    let mut ratio = bound("maxLimitRequestRatio", Extreme::Least, by_resource(asked, |l| &l.max_limit_request_ratio));
+    clamp(&mut default, &min, &max);
+    clamp(&mut default_request, &min, &max);
+    ratio.retain(|resource, ratio| match (min.get(resource), max.get(resource)) {
+        (Some(min), Some(max)) => value(ratio).saturating_mul(value(min)) <= value(max).saturating_mul(1000),
+        _ => true,
+    });
+    LimitRangeLimit {
+        type_,
+        max,
+        min,
+        default,
+        default_request,
+        max_limit_request_ratio: ratio,
+    }
+}
+
+type ByResource<'a> = BTreeMap<&'a str, Vec<Share<'a, Quantity>>>;
+
+fn by_resource<'a>(asked: &[Share<'a, LimitRangeLimit>], of: fn(&LimitRangeLimit) -> &ResourceList) -> ByResource<'a> {
+    let mut resources = ByResource::new();
+    for (place, limit) in asked {
+        for (resource, amount) in of(limit) {
+            resources.entry(resource).or_default().push((*place, amount));
+        }
+    }
+    resources
+}
+
+/// Moves what is outside of its bounds to the nearer one.
+fn clamp(list: &mut ResourceList, min: &ResourceList, max: &ResourceList) {
+    for (resource, amount) in list {
+        if let Some(least) = min.get(resource).filter(|least| value(least) > value(amount)) {
+            amount.clone_from(least);
+        }
+        if let Some(most) = max.get(resource).filter(|most| value(most) < value(amount)) {
+            amount.clone_from(most);
+        }
+    }
+}
+
+fn value(quantity: &Quantity) -> i128 {
+    // What is no quantity was refused before it came here.
+    Milli::try_from(quantity).map_or(0, |amount| amount.0)
+}
