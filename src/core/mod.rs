@@ -6,6 +6,7 @@
 pub mod conditions;
 pub mod control;
 pub mod drift;
+pub mod fight;
 pub mod gate;
 pub mod membership;
 pub mod merge;
