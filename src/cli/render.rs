@@ -77,7 +77,7 @@ fn rendered(text: &str, namespace: &str, labels: &[(String, String)]) -> Result<
     let world = world(name, spec, namespace, labels);
     let plan = plan(REGISTRY, &world);
     for held in plan.sections.iter().flat_map(|s| &s.held) {
-        out += &format!("# held: {}: {}: {}\n", held.id, held.reason, held.message);
+        out += &format!("# held: {}: {}: {}\n", held.object, held.reason, held.message);
     }
     for warning in REGISTRY.iter().flat_map(|c| c.warnings(&world.baselines[0].spec)) {
         out += &format!("# warning: {}: {}\n", warning.path, warning.message);
@@ -148,31 +148,23 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
         port: Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(53)),
         end_port: None,
     };
-    World {
-        namespace: NamespaceFacts {
-            name: namespace.to_owned(),
-            uid: String::new(),
-            labels,
-            our_labels: BTreeSet::new(),
-            claimed_by: String::new(),
-            terminating: false,
-        },
-        baselines: vec![Arc::new(Baseline {
+    let facts = NamespaceFacts {
+        name: namespace.to_owned(),
+        labels,
+        ..NamespaceFacts::default()
+    };
+    let baselines = vec![Arc::new(Baseline {
             name,
             uid: String::new(),
             created: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
             generation: 1,
+            since: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
             spec,
             frozen: None,
             replaced: None,
             leaving: false,
-        })],
-        deselected: BTreeSet::new(),
-        released: Vec::new(),
-        effective: None,
-        live: BTreeMap::new(),
-        prior: Prior::default(),
-        cluster: Arc::new(ClusterFacts {
+        })];
+    let cluster = Arc::new(ClusterFacts {
             dns: Some(Destination {
                 peers: vec![NetworkPeer {
                     namespace_selector: Some(selector("kubernetes.io/metadata.name", "kube-system")),
@@ -183,7 +175,6 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
             }),
             api_server: None,
             grantable,
-        }),
-        now: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
-    }
+        });
+    World::bare(facts, baselines, cluster, k8s_openapi::jiff::Timestamp::UNIX_EPOCH)
 }

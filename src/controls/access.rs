@@ -145,14 +145,11 @@ impl Control for Access {
 }
 
 fn hold(kind: &'static ChildKind, name: &str, reason: &'static str, message: String) -> Held {
-    Held {
-        id: ChildId {
-            kind,
-            name: format!("{RESERVED_PREFIX}{name}"),
-        },
-        reason,
-        message,
-    }
+    let id = ChildId {
+        kind,
+        name: format!("{RESERVED_PREFIX}{name}"),
+    };
+    Held::child(id, reason, message)
 }
 
 fn bind(binding: &Binding, namespace: &NamespaceFacts, refused: &[&str]) -> Result<Value, (&'static str, String)> {

@@ -79,14 +79,13 @@ impl Control for NetworkIsolation {
                     let policy = policy(Direction::Egress, None, Vec::new(), rules);
                     rendered.children.push(child("default-deny-egress", &policy));
                 }
-                Err((reason, message)) => rendered.held.push(Held {
-                    id: ChildId {
+                Err((reason, message)) => {
+                    let id = ChildId {
                         kind: &NETWORK_POLICY,
                         name: format!("{RESERVED_PREFIX}default-deny-egress"),
-                    },
-                    reason,
-                    message: message.to_owned(),
-                }),
+                    };
+                    rendered.held.push(Held::child(id, reason, message));
+                }
             }
         }
         for rule in section.allow.iter().filter(|rule| !is_for_all_pods(rule)) {

@@ -2,7 +2,7 @@
 //! (<https://kubernetes.io/docs/concepts/security/pod-security-admission/>).
 
 use crate::api::v1alpha1::{Mode, PodSecurityLevel, PodSecurityStandard, SecurityBaselineSpec};
-use crate::core::control::{Control, LabelRule, Rendered};
+use crate::core::control::{Control, LabelRule, Preflight, Rendered};
 use crate::core::object::ChildKind;
 use crate::core::validate::Problems;
 use crate::core::world::{ClusterFacts, NamespaceFacts};
@@ -55,6 +55,10 @@ impl Control for PodSecurityLabels {
                 "write latest or a version of Kubernetes such as v1.36",
             );
         }
+    }
+
+    fn preflight(&self) -> Option<Preflight> {
+        Some(Preflight::PodSecurity)
     }
 
     fn render(&self, spec: &SecurityBaselineSpec, _: &NamespaceFacts, _: &ClusterFacts) -> Rendered {

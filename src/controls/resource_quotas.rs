@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::limit_ranges::{container_defaults, is_extended, quantities};
 use crate::api::v1alpha1::{FieldProblem, Mode, QuotaScope, QuotaTemplate, ScopeOperator, SecurityBaselineSpec};
-use crate::core::control::{Control, Rendered};
+use crate::core::control::{Control, Preflight, Rendered};
 use crate::core::object::{Child, ChildKind, drop_empty, normalise_quantities};
 use crate::core::quantity::Milli;
 use crate::core::validate::{Problems, is_label_key};
@@ -89,6 +89,10 @@ impl Control for ResourceQuotas {
         }
         warnings.truncate(16);
         warnings
+    }
+
+    fn preflight(&self) -> Option<Preflight> {
+        Some(Preflight::Usage)
     }
 
     fn render(&self, spec: &SecurityBaselineSpec, _: &NamespaceFacts, _: &ClusterFacts) -> Rendered {

@@ -27,8 +27,22 @@ pub trait Control: Sync {
         Vec::new()
     }
 
+    /// What has to be looked at in a namespace before the section is enforced there for the first time.
+    fn preflight(&self) -> Option<Preflight> {
+        None
+    }
+
     /// What the section means in this namespace.
     fn render(&self, spec: &SecurityBaselineSpec, namespace: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered;
+}
+
+/// What enforcing a section for the first time may break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preflight {
+    /// Pods that violate a Pod Security Standard: the API server says which.
+    PodSecurity,
+    /// What is used already, above a quota.
+    Usage,
 }
 
 /// The controls, in the order in which their work is done.
@@ -48,12 +62,26 @@ pub struct Rendered {
 /// Something that is held back, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The object that is held back.
-    pub id: ChildId,
+    /// The object that is held back, as kind/name.
+    pub object: String,
+    /// The same, if it is one that a control creates.
+    pub id: Option<ChildId>,
     /// Why, in one word.
     pub reason: &'static str,
     /// Why, in a sentence that tells the way out.
     pub message: String,
+}
+
+impl Held {
+    /// Holds a child back.
+    pub fn child(id: ChildId, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            object: id.to_string(),
+            id: Some(id),
+            reason,
+            message: message.into(),
+        }
+    }
 }
 
 /// A label that the namespace is to have.

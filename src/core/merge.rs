@@ -19,6 +19,8 @@ mod quotas;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use pod_security::newness;
+
 use super::control::Registry;
 use super::object::ChildId;
 use super::world::{Baseline, ClusterFacts, NamespaceFacts};
@@ -193,7 +195,7 @@ fn note(
         let enforces = control.mode(writes).is_some();
         let ids = rendered.children.into_iter().map(|child| child.id);
         // What cannot be said without knowing the cluster is held here, and asked for all the same.
-        for id in ids.chain(rendered.held.into_iter().map(|held| held.id)) {
+        for id in ids.chain(rendered.held.into_iter().filter_map(|held| held.id)) {
             children.entry(id).or_default().add(place, enforces);
         }
         for rule in rendered.labels {

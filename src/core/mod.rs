@@ -3,6 +3,7 @@
 //! [`plan::plan`] turns a [`world::World`] into a [`plan::Plan`]; [`settle::settle`] turns what came of it into a report.
 //! What each section of a baseline means is in [`crate::controls`], behind the trait [`control::Control`].
 
+pub mod brake;
 pub mod conditions;
 pub mod control;
 pub mod drift;
@@ -17,5 +18,6 @@ pub mod select;
 pub mod settle;
 pub mod status;
 pub mod text;
+pub mod usage;
 pub mod validate;
 pub mod world;

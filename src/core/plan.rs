@@ -2,7 +2,11 @@
 //! and Audit, which only tells it.
 
 mod children;
+mod contest;
+mod first;
 mod labels;
+
+pub use first::Check;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +38,10 @@ pub struct Plan {
     pub labels: BTreeMap<String, RecordedLabel>,
     /// Objects that have to be read before the plan is whole: their digests differ, and a digest does not say what.
     pub unread: Vec<ChildId>,
+    /// What has to be looked at before a section is newly enforced.
+    pub unchecked: Vec<Check>,
+    /// The UID of the baseline whose rollout this namespace waits for its turn in.
+    pub waits_for: Option<String>,
     /// When the plan changes by itself, if it does.
     pub next_due: Option<Timestamp>,
 }
@@ -47,6 +55,8 @@ pub struct SectionPlan {
     pub askers: Askers,
     /// Whether it is enforced.
     pub mode: Mode,
+    /// Whether it is enforced here for the first time.
+    pub newly: bool,
     /// Why nothing of it is written although it is to be enforced, in one word.
     pub paused: Option<&'static str>,
     /// What departs from it.
@@ -182,6 +192,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
             section: section.name,
             askers: section.askers.clone(),
             mode: section.mode,
+            newly: first::is_new(world, section),
             paused: section.paused,
             findings,
             held,
@@ -189,6 +200,8 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
     }
     labels::keep(world, &sections, &mut plan);
     children::remove(registry, world, &sections, &mut plan);
+    first::hold_back(registry, world, &sections, &mut plan);
+    contest::hold_back(world, &mut plan);
     plan
 }
 
@@ -240,7 +253,7 @@ fn section(control: &dyn Control, world: &World, effective: &Effective) -> Optio
             section.labels.push((rule.clone(), Mode::Enforce, owner.clone()));
         }
     }
-    let is_held = |held: &&Held, mode: Mode| of(effective.children.get(&held.id)).is_some_and(|(m, _)| m == mode);
+    let is_held = |held: &&Held, mode: Mode| held.id.as_ref().and_then(|id| of(effective.children.get(id))).is_some_and(|(m, _)| m == mode);
     section.held = enforced.held.iter().filter(|h| is_held(h, Mode::Enforce)).cloned().collect();
 
     let asked = asked.as_ref().unwrap_or(&enforced);
@@ -288,6 +301,7 @@ impl Plan {
                 auditing: Vec::new(),
             },
             mode: finding.mode,
+            newly: false,
             paused: None,
             findings: vec![finding],
             held: Vec::new(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::{self, Verdict};
+use super::fight::Contest;
 use super::membership::admitted;
 use super::merge::{Conflict, Supplied};
 use super::object::Digest;
@@ -14,7 +15,7 @@ use super::text::bounded;
 use super::world::{Baseline, World};
 use super::{gate, plan};
 use crate::api::v1alpha1::{
-    AdmittingLabel, AskedLess, BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline,
+    AdmittingLabel, AskedLess, BaselineReportStatus, ContestedObject, ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline,
     InventoryEntry, LabelEntry, Mode, Note,
 };
 
@@ -108,6 +109,8 @@ pub struct MemberStanding {
     pub conflict: Option<String>,
     /// Whether the namespace lost the labels that selected it.
     pub deselected: bool,
+    /// Who keeps undoing what is repaired there, in a sentence.
+    pub contested: Option<String>,
 }
 
 /// How a namespace stands with a baseline.
@@ -164,14 +167,22 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
     let orphaned = |uid: &str| {
         !world.baselines.iter().any(|b| b.uid == uid) && plan::remover(world, uid, |_| Mode::Enforce).is_none()
     };
-    let members = members(world, plan, &controls);
+    let contests = world.fights.contested(world.now);
+    let members = members(world, plan, &controls, &contests);
     let newest = attempt.records.first();
     let prior = &world.prior.drift;
+    let contested = Verdict {
+        type_: "Contested",
+        holds: !contests.is_empty(),
+        reason: contests.first().map_or("NotContested", |contest| contest.reason),
+        message: contests.first().map_or_else(|| "nobody undoes what is repaired".to_owned(), fought_over),
+    };
     let report = BaselineReportStatus {
-        conditions: conditions::conditions(vec![ready, drifted], &world.prior.conditions, None, world.now),
+        conditions: conditions::conditions(vec![ready, drifted, contested], &world.prior.conditions, None, world.now),
         baselines: baselines(world, plan),
         conflicts: plan.conflicts().take(32).map(|conflict| plan.told_of(conflict)).collect(),
         controls,
+        contested: contests.into_iter().map(told_contest).collect(),
         drift: DriftLedger {
             total: prior.total + attempt.drifted,
             repaired: prior.repaired + attempt.drifted,
@@ -215,6 +226,38 @@ pub fn meaning(report: &BaselineReportStatus) -> Digest {
     Digest::of(&serde_json::to_value(&report).unwrap_or_default())
 }
 
+/// A fight, in a sentence.
+fn fought_over(contest: &Contest) -> String {
+    let Contest {
+        object,
+        path,
+        by,
+        reverts,
+        ..
+    } = contest;
+    let told = if contest.reason == Contest::REWRITTEN {
+        format!(
+            "{object}: what is written is changed on its way ({reverts} times so far): look for a mutating webhook or MutatingAdmissionPolicy that matches it"
+        )
+    } else {
+        let field = if path.is_empty() { "it" } else { path };
+        format!("{object}: {by} (as it calls itself) keeps changing {field}, {reverts} times so far; each time it is repaired")
+    };
+    bounded(&told, 1024)
+}
+
+fn told_contest(contest: Contest) -> ContestedObject {
+    ContestedObject {
+        object: contest.object,
+        path: contest.path,
+        by: contest.by,
+        reason: contest.reason.to_owned(),
+        since: contest.since,
+        reverts: contest.reverts.into(),
+        last: contest.last,
+    }
+}
+
 fn baselines(world: &World, plan: &Plan) -> Vec<HeldBaseline> {
     let entry = |(place, baseline): (usize, &Arc<Baseline>)| {
         let enforced = plan.sections.iter().any(|s| s.askers.enforcing.contains(&place));
@@ -247,7 +290,7 @@ fn baselines(world: &World, plan: &Plan) -> Vec<HeldBaseline> {
 }
 
 /// How the namespace stands with each baseline: by the sections that it takes part in.
-fn members(world: &World, plan: &Plan, controls: &[ControlReport]) -> Vec<MemberStanding> {
+fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[Contest]) -> Vec<MemberStanding> {
     let member = |(place, baseline): (usize, &Arc<Baseline>)| {
         let takes_part = plan.sections.iter().map(|section| {
             let askers = &section.askers;
@@ -270,6 +313,7 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport]) -> Vec<Member
             message,
             conflict: conflict.map(|c| c.message),
             deselected: world.deselected.contains(&baseline.uid),
+            contested: contests.first().map(fought_over),
         }
     };
     plan.baselines().iter().enumerate().map(member).collect()
@@ -332,7 +376,7 @@ fn control(plan: &Plan, section: &SectionPlan, attempt: &Attempt, gate: gate::Ve
         .held
         .iter()
         .map(|h| Note {
-            object: h.id.to_string(),
+            object: h.object.clone(),
             reason: h.reason.to_owned(),
             message: h.message.clone(),
         })

@@ -25,6 +25,8 @@ pub struct BaselineFacts {
     pub judged: i64,
     /// The generation that is held to.
     pub applied: Option<i64>,
+    /// Since when it holds.
+    pub applied_since: Option<Timestamp>,
     /// The spec of that generation.
     pub applied_spec: Option<Value>,
     /// What was enforced last of the sections that are not enforced now.
@@ -33,6 +35,10 @@ pub struct BaselineFacts {
     pub problems: Vec<FieldProblem>,
     /// What works in it, but not as one may think.
     pub warnings: Vec<FieldProblem>,
+    /// What the judged spec waits for, in a sentence that gives the command.
+    pub waits: Option<String>,
+    /// While the baseline is being deleted, what is still to be removed.
+    pub cleaning: Option<Remaining>,
     /// Its mode.
     pub mode: Mode,
     /// Whether it is suspended.
@@ -41,6 +47,15 @@ pub struct BaselineFacts {
     pub stopped: bool,
     /// The share of namespaces, in percent, that may be blocked or in conflict while the baseline is still ready.
     pub tolerated_percent: i64,
+}
+
+/// What is still to be removed for a baseline that is being deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remaining {
+    /// From how many namespaces.
+    pub namespaces: usize,
+    /// One of them.
+    pub example: Option<String>,
 }
 
 /// How the namespaces of a baseline stand.
@@ -52,6 +67,7 @@ pub struct Tally {
     blocked: Named,
     conflicts: Named,
     weakened: Named,
+    contested: Named,
     deselected: Named,
 }
 
@@ -124,6 +140,10 @@ impl Tally {
         if let Some(conflict) = &member.conflict {
             self.conflicts.name(namespace, "Conflict", conflict);
         }
+        if let Some(contested) = &member.contested {
+            self.counts.contested += 1;
+            self.contested.name(namespace, "Contested", contested);
+        }
         if member.deselected {
             self.counts.deselected += 1;
             let message = "it lost the labels that selected it; it is held until spec.releasedNamespaces names it";
@@ -148,6 +168,7 @@ pub fn status(
     SecurityBaselineStatus {
         observed_generation: facts.judged,
         applied_generation: facts.applied,
+        applied_since: facts.applied_since,
         applied: facts.applied_spec.clone(),
         enforced_before: facts.enforced_before.clone(),
         conditions: conditions(
@@ -163,6 +184,7 @@ pub fn status(
         blocked: tally.blocked.findings(),
         conflicts: tally.conflicts.findings(),
         weakened: tally.weakened.findings(),
+        contested: tally.contested.findings(),
         deselected: tally.deselected.findings(),
     }
 }
@@ -193,6 +215,8 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             "InvalidSpec",
             bounded(&format!("{}{kept}", named.join("; ")), 4096),
         )
+    } else if let Some(waits) = &facts.waits {
+        (true, "AwaitingConfirmation", waits.clone())
     } else if facts.stopped {
         (
             true,
@@ -224,12 +248,19 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
     } else {
         (false, "NotStalled", "nothing waits for a person".to_owned())
     };
-    let reconciling = !stalled && rolling_out;
-    let progress = format!(
-        "{} of {} still to be worked on",
-        counts.pending,
-        namespaces(counts.selected)
-    );
+    let reconciling = !stalled && (rolling_out || facts.cleaning.is_some());
+    let progress = match &facts.cleaning {
+        Some(left) => format!(
+            "being deleted; what was created for it is still to be removed from {}{}",
+            namespaces(i64::try_from(left.namespaces).unwrap_or(i64::MAX)),
+            left.example.as_ref().map(|name| format!(", such as {name}")).unwrap_or_default(),
+        ),
+        None => format!(
+            "{} of {} still to be worked on",
+            counts.pending,
+            namespaces(counts.selected)
+        ),
+    };
     let (ready_reason, ready_message) = if stalled {
         (stalled_reason, stalled_message.clone())
     } else if reconciling {
@@ -296,6 +327,11 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
                     ),
                 ),
                 ConditionType::Drifted => (false, "NoDrift", "no namespace departs from the baseline".to_owned()),
+                ConditionType::Contested if counts.contested > 0 => (
+                    true,
+                    "Contested",
+                    format!("{} contested; {}", namespaces(counts.contested), tally.contested.example()),
+                ),
                 ConditionType::Contested => (false, "NotContested", "nobody reverts what is repaired".to_owned()),
                 ConditionType::Degraded => (
                     degraded_reason != "NotDegraded",

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+use super::control::Held;
+use super::fight::Fights;
 use super::merge::Effective;
 use super::object::{ChildId, Digest};
 use crate::api::v1alpha1::{NetworkPeer, NetworkPort, SecurityBaselineSpec};
@@ -21,6 +23,8 @@ pub struct Baseline {
     pub created: Timestamp,
     /// The generation of the spec.
     pub generation: i64,
+    /// Since when that spec holds.
+    pub since: Timestamp,
     /// The spec.
     pub spec: SecurityBaselineSpec,
     /// What was enforced last of the sections that are audited or suspended now.
@@ -50,8 +54,53 @@ pub struct World {
     pub prior: Prior,
     /// What is true of the cluster.
     pub cluster: Arc<ClusterFacts>,
+    /// Whether this namespace may be enforced for the first time now, as far as the pace of the rollout goes.
+    pub admitted: bool,
+    /// What was found before anything is newly enforced, by section.
+    pub preflight: BTreeMap<&'static str, Checked>,
+    /// Who keeps undoing what is repaired.
+    pub fights: Fights,
+    /// A number from 0 to 1: spreads what would else come at the same time.
+    pub jitter: f64,
     /// Now.
     pub now: Timestamp,
+}
+
+impl World {
+    /// A namespace under these baselines of which nothing is known yet.
+    pub fn bare(
+        namespace: NamespaceFacts,
+        baselines: Vec<Arc<Baseline>>,
+        cluster: Arc<ClusterFacts>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            namespace,
+            baselines,
+            deselected: BTreeSet::new(),
+            released: Vec::new(),
+            effective: None,
+            live: BTreeMap::new(),
+            prior: Prior::default(),
+            cluster,
+            admitted: false,
+            preflight: BTreeMap::new(),
+            fights: Fights::default(),
+            jitter: 0.0,
+            now,
+        }
+    }
+}
+
+/// What a look at what runs in a namespace found, before a section is newly enforced there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The digest of what is to be enforced: the look was about this and nothing else.
+    pub what: Digest,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What enforcing would break; nothing if it would break nothing.
+    pub held: Vec<Held>,
 }
 
 /// What a plan may know of a namespace.
@@ -61,6 +110,8 @@ pub struct NamespaceFacts {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// When it was created, if that is known.
+    pub created: Option<Timestamp>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// The label keys whose present values we wrote, by `managedFields`.

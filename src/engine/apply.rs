@@ -1,5 +1,7 @@
 //! Carrying out a plan: the one place that writes to namespaces and to the objects in them.
 
+use std::collections::BTreeMap;
+
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::GroupVersionKind;
@@ -9,17 +11,29 @@ use super::Context;
 use super::errors::Failed;
 use super::index::Last;
 use super::work::in_time;
-use crate::core::object::{Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
+use crate::core::object::{Canonical, Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
 use crate::core::plan::{Action, Step};
 use crate::core::settle::Failure;
 use crate::core::text::bounded;
 use crate::core::world::World;
 
+/// How a write was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// As it was written.
+    AsWritten,
+    /// With something else: an admission changed it on its way.
+    Rewritten {
+        /// And nothing was written at all: the resourceVersion is the one that was there before.
+        unchanged: bool,
+    },
+}
+
 /// Carries out one action.
 ///
 /// # Errors
 /// What the failure means for the work that is left.
-pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<(), Failed> {
+pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<Reply, Failed> {
     let (operation, kind, done) = match &action.step {
         Step::Create(child) => ("create", child.id.kind.kind, create(context, world, child).await),
         Step::Replace { child, live } => (
@@ -48,7 +62,7 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
         Step::Label(labels) => ("label", "Namespace", label(context, world, labels).await),
     };
     let outcome = match &done {
-        Ok(()) => "done",
+        Ok(_) => "done",
         Err(Failed::Conflict) => "conflict",
         Err(Failed::Gone) => "gone",
         Err(Failed::Blocked(_)) => "refused",
@@ -79,15 +93,14 @@ fn params(dry_run: bool) -> PostParams {
     }
 }
 
-async fn create(context: &Context, world: &World, child: &Child) -> Result<(), Failed> {
+async fn create(context: &Context, world: &World, child: &Child) -> Result<Reply, Failed> {
     let namespace = &world.namespace.name;
     let object = object(child.to_object(namespace))?;
     let written = in_time(api(context, namespace, child.id.kind).create(&params(false), &object)).await?;
-    take_up(context, child.id.kind, written);
-    Ok(())
+    Ok(take_up(context, child, written, None))
 }
 
-async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<(), Failed> {
+async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Reply, Failed> {
     let namespace = &world.namespace.name;
     let replacement = object(child.to_replacement(namespace, live))?;
     let api = api(context, namespace, child.id.kind);
@@ -100,13 +113,12 @@ async fn replace(context: &Context, world: &World, child: &Child, live: &Value) 
             .inc();
         tracing::warn!(namespace, object = %child.id, "a repair changed nothing: the comparison saw a difference where there is none");
     }
-    take_up(context, child.id.kind, written);
-    Ok(())
+    Ok(take_up(context, child, written, replacement.metadata.resource_version))
 }
 
 /// Deletes and creates what cannot be changed. The new object is tried out first, under another name: what would be
 /// refused (a grant that the operator may not hand out) must not cost the old one.
-async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> Result<(), Failed> {
+async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> Result<Reply, Failed> {
     let namespace = &world.namespace.name;
     let api = api(context, namespace, child.id.kind);
     let mut trial = child.to_object(namespace);
@@ -120,7 +132,7 @@ async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, ve
     create(context, world, child).await
 }
 
-async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> Result<(), Failed> {
+async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> Result<Reply, Failed> {
     let namespace = &world.namespace.name;
     match remove(&api(context, namespace, id.kind), id.kind, &id.name, uid, version).await {
         // Gone already is as good.
@@ -128,7 +140,7 @@ async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, versi
         other => other?,
     }
     gone(context, namespace, id, uid);
-    Ok(())
+    Ok(Reply::AsWritten)
 }
 
 /// Deletes an object, and only the very one that was judged, as it was then. One that another client's finalizer keeps
@@ -180,21 +192,31 @@ async fn remove(
 async fn label(
     context: &Context,
     world: &World,
-    labels: &std::collections::BTreeMap<String, String>,
-) -> Result<(), Failed> {
+    labels: &BTreeMap<String, String>,
+) -> Result<Reply, Failed> {
     let name = &world.namespace.name;
-    let body = json!({
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "uid": world.namespace.uid, "labels": labels},
-    });
+    let body = label_body(world, labels);
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
     let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written = in_time(api.patch(name, &params, &Patch::Apply(&body))).await?;
     let written = serde_json::to_value(&written).map_err(kube::Error::SerdeError)?;
     context.index.lock().namespace_seen(&written);
-    Ok(())
+    let as_written = labels.iter().all(|(key, value)| written["metadata"]["labels"][key] == **value);
+    Ok(if as_written {
+        Reply::AsWritten
+    } else {
+        Reply::Rewritten { unchanged: false }
+    })
+}
+
+/// What is applied to label a namespace with exactly these.
+pub fn label_body(world: &World, labels: &BTreeMap<String, String>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": world.namespace.name, "uid": world.namespace.uid, "labels": labels},
+    })
 }
 
 /// Takes up that we deleted an object.
@@ -207,9 +229,17 @@ fn gone(context: &Context, namespace: &str, id: &ChildId, uid: &str) {
 }
 
 /// Takes up what the API server answered to a write of ours: its echo is then nothing new.
-fn take_up(context: &Context, kind: &'static ChildKind, written: DynamicObject) {
-    if let Ok(written) = serde_json::to_value(written) {
-        context.index.lock().child_seen(kind, written);
+fn take_up(context: &Context, child: &Child, written: DynamicObject, replaced: Option<String>) -> Reply {
+    let unchanged = replaced.is_some() && written.metadata.resource_version == replaced;
+    let Ok(written) = serde_json::to_value(written) else {
+        return Reply::AsWritten;
+    };
+    let as_written = Canonical::of(child.id.kind, &written) == child.canonical();
+    context.index.lock().child_seen(child.id.kind, written);
+    if as_written {
+        Reply::AsWritten
+    } else {
+        Reply::Rewritten { unchanged }
     }
 }
 

@@ -1,4 +1,8 @@
-//! Baselines: judging their specs, and writing their status.
+//! Baselines: judging their specs, letting changes through the brake, and writing their status.
+
+mod consider;
+mod finalizer;
+mod judge;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,104 +30,22 @@ use crate::core::world::Baseline;
 /// How long a status waits for more to come, when it is about namespaces: they come many at a time.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Judges a baseline as it is, object and all: one that cannot be understood is judged too, and stops nobody else.
-///
-/// What was accepted before keeps holding while the present spec is refused: from memory, or, after a restart, from
-/// `status.applied`.
-pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
-    let uid = meta(object, "uid").to_owned();
-    let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
-    let status: SecurityBaselineStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
-    let (spec, problems) = decode(&object["spec"]);
-    let known = before.filter(|b| b.uid == uid);
-    // What is held to when the operator starts was replaced in the meantime, if its generation is an earlier one.
-    let replaced = match known {
-        Some(known) => {
-            let same = known.accepted.as_ref().filter(|b| b.generation == generation);
-            same.and_then(|b| b.replaced.clone())
-        }
-        None if status.applied_generation.is_some_and(|applied| applied != generation) => status
-            .applied
-            .as_ref()
-            .and_then(|applied| decode(applied).0)
-            .map(Arc::new),
-        None => None,
-    };
-    let made = |generation, spec, frozen, replaced| Baseline {
-        name: meta(object, "name").to_owned(),
-        uid: uid.clone(),
-        created: meta(object, "creationTimestamp")
-            .parse()
-            .unwrap_or(Timestamp::UNIX_EPOCH),
-        generation,
-        spec,
-        frozen,
-        replaced,
-        leaving: false,
-    };
-    // What held so far: from memory, or, after a restart, from the status.
-    let before = match known {
-        Some(known) => known.accepted.as_deref().cloned(),
-        None => status.applied_generation.and_then(|generation| {
-            let (spec, _) = decode(status.applied.as_ref()?);
-            let frozen = status.enforced_before.as_ref().and_then(decode_share);
-            Some(made(generation, spec?, frozen, None))
-        }),
-    };
-    let accepted = match spec {
-        Some(spec) => {
-            let frozen = before.as_ref().and_then(|before| frozen(REGISTRY, before, &spec));
-            Some(made(generation, spec, frozen, replaced))
-        }
-        None => before,
-    };
-    let accepted = accepted.map(Arc::new);
-    // A status that we wrote may be newer than the one in this event.
-    let known = known.filter(|b| newer(&b.resource_version, meta(object, "resourceVersion")));
-    BaselineEntry {
-        resource_version: known
-            .map_or(meta(object, "resourceVersion"), |b| &b.resource_version)
-            .to_owned(),
-        status: known.map_or(status, |b| b.status.clone()),
-        uid,
-        judged: generation,
-        problems,
-        accepted,
-    }
-}
+pub use consider::only_audited;
+pub use judge::judge;
 
 fn newer(known: &str, seen: &str) -> bool {
     matches!((known.parse::<u64>(), seen.parse::<u64>()), (Ok(known), Ok(seen)) if known > seen)
 }
 
-/// A spec, if nothing is wrong with it; and what is.
-fn decode(spec: &Value) -> (Option<SecurityBaselineSpec>, Problems) {
-    let mut problems = Problems::default();
-    match serde_path_to_error::deserialize::<_, SecurityBaselineSpec>(spec) {
-        Ok(spec) => {
-            problems = validate(REGISTRY, &spec);
-            (problems.is_empty().then_some(spec), problems)
-        }
-        Err(error) => {
-            let path = error.path().to_string();
-            let path = if path == "." {
-                "spec".to_owned()
-            } else {
-                format!("spec.{path}")
-            };
-            problems.add(path, format_args!("cannot be understood: {}", error.inner()));
-            (None, problems)
-        }
-    }
-}
-
-/// A share of a spec as it was written into a status.
-fn decode_share(share: &Value) -> Option<Arc<SecurityBaselineSpec>> {
-    serde_json::from_value(share.clone()).ok().map(Arc::new)
+/// Does all that a baseline itself needs: considers a change, keeps its finalizer, and writes its status.
+pub async fn attend(context: &Arc<Context>, name: &Arc<str>) {
+    consider::consider(context, name);
+    finalizer::keep(context, name).await;
+    report(context, name).await;
 }
 
 /// Writes the status of a baseline, if it is news.
-pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
+async fn report(context: &Arc<Context>, name: &Arc<str>) {
     let Some((entry, next)) = next_status(context, name) else {
         return;
     };
@@ -186,11 +108,15 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
     let index = context.index.lock();
     let entry = index.baseline(name)?;
     let accepted = entry.accepted.as_ref();
+    let applied = accepted.filter(|_| !entry.provisional);
     let tally = accepted.map(|b| index.tally(b)).unwrap_or_default();
     let facts = BaselineFacts {
         judged: entry.judged,
-        applied: accepted.map(|b| b.generation),
-        applied_spec: accepted.and_then(|b| serde_json::to_value(&b.spec).ok()),
+        applied: applied.map(|b| b.generation),
+        applied_since: applied.map(|b| b.since),
+        applied_spec: applied.and_then(|b| serde_json::to_value(&b.spec).ok()),
+        waits: entry.waits.clone(),
+        cleaning: accepted.filter(|b| b.leaving).map(|b| index.remaining(&b.uid)),
         problems: entry.problems.clone().into_vec(),
         enforced_before: accepted
             .and_then(|b| b.frozen.as_ref())

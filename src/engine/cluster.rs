@@ -262,14 +262,17 @@ impl Sink for Baselines {
         let mut index = context.index.lock();
         let before = index.baseline(&name);
         let entry = baselines::judge(before, &object);
-        let news = before.is_none_or(|b| b.uid != entry.uid || b.judged != entry.judged);
+        let news = before.is_none_or(|b| {
+            (&b.uid, b.judged, &b.confirmed, b.deleted, b.finalizer)
+                != (&entry.uid, entry.judged, &entry.confirmed, entry.deleted, entry.finalizer)
+        });
         let look = index.baseline_seen(&name, entry);
         drop(index);
         for namespace in look {
             enqueue(context, &namespace, Lane::Rollout);
         }
         if news {
-            // Its owner waits for an answer.
+            // Its owner waits for an answer, or just gave one.
             context.queue.push(Key::Baseline(name), Lane::Status);
         } else {
             // Only its status changed: by ourselves, most often.

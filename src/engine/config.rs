@@ -28,9 +28,34 @@ pub struct Config {
     pub workers: u16,
     /// The share of a baseline's namespaces, in percent, that may be blocked or in conflict while it is still Ready.
     pub tolerated_percent: u8,
+    /// How much a change of a baseline may loosen or newly enforce without being confirmed.
+    pub brake: Brake,
+    /// How fast namespaces that exist already are enforced for the first time.
+    pub rollout: Rollout,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
     #[serde(skip)]
     pub own_namespace: String,
+}
+
+/// How much a change of a baseline may loosen or newly enforce without being confirmed: it waits when it is about more
+/// namespaces than this and about a larger share of them than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Brake {
+    /// Namespaces.
+    pub namespaces: u32,
+    /// The share of all namespaces that the baseline holds, before or after the change, in percent.
+    pub percent: u8,
+}
+
+/// How fast namespaces that exist already are enforced for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rollout {
+    /// The most namespaces in a minute for each baseline, where the baseline states nothing else.
+    pub max_namespaces_per_minute: u32,
+    /// The share of its writes, in percent, that may be refused before a rollout stops by itself.
+    pub stop_at_refused_percent: u8,
 }
 
 /// How the cluster's DNS Service is found.
@@ -93,6 +118,8 @@ impl Default for Config {
             cluster_dns: ClusterDns::default(),
             workers: 16,
             tolerated_percent: 20,
+            brake: Brake::default(),
+            rollout: Rollout::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
     }
@@ -112,6 +139,24 @@ fn shipped_exclusions() -> Vec<String> {
 
 /// The configuration that is shipped.
 const SHIPPED: &str = include_str!("../../config/manager/config.yaml");
+
+impl Default for Brake {
+    fn default() -> Self {
+        Self {
+            namespaces: 10,
+            percent: 10,
+        }
+    }
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self {
+            max_namespaces_per_minute: 60,
+            stop_at_refused_percent: 20,
+        }
+    }
+}
 
 impl Default for ClusterDns {
     fn default() -> Self {
@@ -163,6 +208,15 @@ impl Config {
         }
         if self.tolerated_percent > 100 {
             return invalid("toleratedPercent", "write a number from 0 to 100");
+        }
+        if self.brake.percent > 100 {
+            return invalid("brake.percent", "write a number from 0 to 100");
+        }
+        if !(1..=1_000_000).contains(&self.rollout.max_namespaces_per_minute) {
+            return invalid("rollout.maxNamespacesPerMinute", "write a number from 1 to 1000000");
+        }
+        if !(1..=100).contains(&self.rollout.stop_at_refused_percent) {
+            return invalid("rollout.stopAtRefusedPercent", "write a number from 1 to 100");
         }
         if self.excluded_namespaces.iter().any(|p| p.is_empty() || p.len() > 63) {
             return invalid(
@@ -223,6 +277,10 @@ mod tests {
             ("workers: many", "workers"),
             ("listen: nowhere", "listen"),
             ("toleratedPercent: 101", "toleratedPercent"),
+            ("brake: {percent: 101}", "brake.percent"),
+            ("brake: {namespace: 1}", "namespace"),
+            ("rollout: {maxNamespacesPerMinute: 0}", "rollout.maxNamespacesPerMinute"),
+            ("rollout: {stopAtRefusedPercent: 0}", "rollout.stopAtRefusedPercent"),
             ("logFormat: xml", "logFormat"),
             ("excludedNamespaces: ['']", "excludedNamespaces"),
             ("clusterDNS: {namespace: ''}", "clusterDNS"),

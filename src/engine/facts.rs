@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use crate::api::v1alpha1::{BaselineReportStatus, HeldBaseline, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol};
+use crate::api::v1alpha1::{BaselineReportStatus, ContestedObject, HeldBaseline, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol};
 use crate::controls;
 use crate::core::conditions;
 use crate::core::drift::claimed_by;
+use crate::core::fight::{Contest, Fights};
 use crate::core::object::{ChildId, Digest, FIELD_MANAGER};
 use crate::core::world::{Destination, GrantableRule, Membership, NamespaceFacts, Prior, PriorDrift, Recorded, RecordedLabel};
 
@@ -23,6 +24,7 @@ pub fn namespace(object: &Value) -> NamespaceFacts {
     NamespaceFacts {
         name: meta(object, "name").to_owned(),
         uid: meta(object, "uid").to_owned(),
+        created: meta(object, "creationTimestamp").parse().ok(),
         labels: labels
             .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
             .collect(),
@@ -87,6 +89,24 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
             last_claimed_by: report.drift.last_claimed_by.clone(),
         },
     }
+}
+
+/// The fights that a report tells.
+pub fn fights(report: &BaselineReportStatus) -> Fights {
+    Fights::restore(report.contested.iter().filter_map(contest))
+}
+
+fn contest(told: &ContestedObject) -> Option<Contest> {
+    let reasons = [Contest::REVERTED, Contest::REWRITTEN];
+    Some(Contest {
+        object: told.object.clone(),
+        path: told.path.clone(),
+        by: told.by.clone(),
+        reason: reasons.into_iter().find(|reason| *reason == told.reason)?,
+        since: told.since,
+        reverts: u32::try_from(told.reverts).unwrap_or(u32::MAX),
+        last: told.last,
+    })
 }
 
 fn membership(held: &HeldBaseline) -> (String, Membership) {

@@ -16,19 +16,21 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::baselines::only_audited;
 use super::config::Config;
 use super::facts::{self, meta};
 use crate::controls::REGISTRY;
-use crate::api::v1alpha1::{BaselineReportStatus, SecurityBaselineStatus};
+use crate::api::v1alpha1::{BaselineReportStatus, DeletionPolicy, SecurityBaselineStatus};
+use crate::core::fight::Fights;
 use crate::core::gate::Fleet;
 use crate::core::object::{Canonical, ChildId, ChildKind, Digest, RESERVED_PREFIX};
 use crate::core::plan::{Action, Plan, Step};
 use crate::core::membership::{Members, Standing, admitted, members, standing};
 use crate::core::merge::{Effective, merge};
 use crate::core::settle::{Attempt, MemberStanding, Settled, meaning};
-use crate::core::status::Tally;
+use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
-use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, World};
+use crate::core::world::{Baseline, Checked, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, World};
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
@@ -67,6 +69,12 @@ struct NamespaceEntry {
     settled: Option<Vec<MemberStanding>>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
+    /// When it is its turn to be enforced for the first time, once it has one.
+    turn: Option<Instant>,
+    /// What was found before anything is newly enforced.
+    preflight: BTreeMap<&'static str, Checked>,
+    /// Who keeps undoing what is repaired here.
+    fights: Fights,
     /// When its report was written last.
     reported: Option<Instant>,
 }
@@ -114,8 +122,22 @@ pub struct BaselineEntry {
     pub judged: i64,
     /// What is wrong with it.
     pub problems: Problems,
-    /// The spec that is held to, if there ever was one that was accepted.
+    /// What is held to, if there is anything.
     pub accepted: Option<Arc<Baseline>>,
+    /// Whether that is only a new baseline that is audited until it may be enforced.
+    pub provisional: bool,
+    /// What is to be held to, and is not yet.
+    pub candidate: Option<Arc<Baseline>>,
+    /// What the candidate waits for.
+    pub waits: Option<String>,
+    /// What its annotation confirms.
+    pub confirmed: String,
+    /// What its present spec says becomes of its objects, if that spec can be understood.
+    pub policy: Option<DeletionPolicy>,
+    /// Whether it has our finalizer.
+    pub finalizer: bool,
+    /// Whether it is being deleted.
+    pub deleted: bool,
     /// The status, as it was last seen or written.
     pub status: SecurityBaselineStatus,
 }

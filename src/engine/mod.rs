@@ -17,6 +17,8 @@ pub mod facts;
 pub mod http;
 pub mod index;
 pub mod metrics;
+pub mod pace;
+pub mod preflight;
 pub mod queue;
 pub mod report;
 pub mod run;
@@ -34,6 +36,7 @@ use self::config::Config;
 use self::events::Events;
 use self::index::Index;
 use self::metrics::Metrics;
+use self::pace::Pace;
 use self::queue::Queue;
 
 /// What all tasks share.
@@ -42,6 +45,8 @@ pub struct Context {
     pub client: Client,
     /// What is known of the cluster.
     pub index: Mutex<Index>,
+    /// How fast namespaces are enforced for the first time.
+    pub pace: Pace,
     /// What is to be worked on.
     pub queue: Queue,
     /// What is counted.

@@ -57,7 +57,7 @@ pub async fn worker(context: Arc<Context>) {
 
 async fn run(context: &Arc<Context>, job: &Job) {
     match (&job.key, job.lane) {
-        (Key::Baseline(name), _) => baselines::report(context, name).await,
+        (Key::Baseline(name), _) => baselines::attend(context, name).await,
         (Key::Namespace(name), Lane::Report) => report::report(context, name).await,
         (Key::Namespace(name), _) => enforce(context, name, job).await,
     }

@@ -18,7 +18,7 @@ pub use network::{
 };
 pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
 pub use report::{
-    AdmittingLabel, AskedLess, BaselineReport, BaselineReportFields, BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord,
+    AdmittingLabel, AskedLess, BaselineReport, BaselineReportFields, BaselineReportStatus, ContestedObject, ControlReport, ControlState, DriftLedger, DriftRecord,
     EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Note,
 };
 pub use resources::{

@@ -9,7 +9,7 @@ use super::Mode;
 
 /// The Pod Security Standard that the namespace's labels ask for. A namespace that another client holds to a stricter
 /// level keeps it; the version is always the one stated here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("has(self.enforce) || has(self.audit) || has(self.warn)")
     .message("an empty section does nothing: give it enforce, audit or warn, or leave podSecurity out"))]

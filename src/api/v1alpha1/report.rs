@@ -3,11 +3,11 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Mode;
-use super::status::conditions;
+use super::status::{conditions, timestamp};
 
 /// The shape of a [`BaselineReport`] beside its status: it has none, since the operator alone writes it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -64,6 +64,10 @@ pub struct BaselineReportStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub controls: Vec<ControlReport>,
+    /// What somebody keeps undoing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub contested: Vec<ContestedObject>,
     /// What drifted.
     pub drift: DriftLedger,
     /// The objects that the operator wrote here. Nothing but these is ever deleted.
@@ -218,6 +222,32 @@ pub struct Note {
     pub message: String,
 }
 
+/// An object that somebody keeps undoing, or that an admission rewrites.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContestedObject {
+    /// The object, as kind/name.
+    #[schemars(length(max = 317))]
+    pub object: String,
+    /// The field that is reverted most often; empty for the whole object.
+    #[schemars(length(max = 256))]
+    pub path: String,
+    /// Which client claims to do it, by the field manager that it stated.
+    #[schemars(length(max = 256))]
+    pub by: String,
+    /// Reverted: somebody undoes what is repaired. Rewritten: what is written is changed on its way, by an admission.
+    #[schemars(length(max = 32))]
+    pub reason: String,
+    /// Since when.
+    #[schemars(schema_with = "timestamp")]
+    pub since: Timestamp,
+    /// How often since then.
+    pub reverts: i64,
+    /// When last.
+    #[schemars(schema_with = "timestamp")]
+    pub last: Timestamp,
+}
+
 /// What drifted in this namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -269,10 +299,6 @@ pub struct DriftRecord {
     /// Which client claims to have done it, by the field manager that it stated; a deletion leaves no such claim.
     #[schemars(length(max = 256))]
     pub claimed_by: String,
-}
-
-fn timestamp(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time"})
 }
 
 /// An object that the operator wrote in this namespace.

@@ -2,6 +2,7 @@
 //! beside their true totals.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +17,10 @@ pub struct SecurityBaselineStatus {
     /// The generation of the spec that is held to; it stays behind while a newer one is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied_generation: Option<i64>,
+    /// Since when that generation holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub applied_since: Option<Timestamp>,
     /// The spec that is held to, as it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "applied_spec")]
@@ -46,6 +51,8 @@ pub struct SecurityBaselineStatus {
     pub conflicts: NamespaceFindings,
     /// Namespaces where something that is not the operator's undoes what is declared.
     pub weakened: NamespaceFindings,
+    /// Namespaces where somebody keeps undoing what is repaired.
+    pub contested: NamespaceFindings,
     /// Namespaces that lost the labels that selected them, and are held until releasedNamespaces names them.
     pub deselected: NamespaceFindings,
 }
@@ -68,6 +75,8 @@ pub struct NamespaceCounts {
     pub conflicting: i64,
     /// As declared, and yet something else there undoes it.
     pub weakened: i64,
+    /// Where somebody keeps undoing what is repaired. They are counted above too.
+    pub contested: i64,
     /// Held although they lost the labels that selected them. They are counted above too.
     pub deselected: i64,
 }
@@ -155,6 +164,11 @@ impl ConditionType {
 fn unseen_generation(_: &mut SchemaGenerator) -> Schema {
     // So that nobody takes an object that was never looked at for a healthy one: -1 is no generation.
     json_schema!({"type": "integer", "format": "int64", "default": -1})
+}
+
+/// The schema of a point in time.
+pub(crate) fn timestamp(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time"})
 }
 
 fn applied_spec(_: &mut SchemaGenerator) -> Schema {

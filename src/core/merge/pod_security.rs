@@ -14,7 +14,7 @@ pub(super) fn merge(shares: &[Share<PodSecurity>]) -> Outcome<PodSecurity> {
         let asked: Vec<Share<PodSecurityStandard>> =
             shares.iter().filter_map(|(place, section)| Some((*place, of(section)?))).collect();
         let level = asked.iter().map(|(_, s)| s.level).max()?;
-        let newest = asked.iter().map(|(_, s)| version(s)).max_by_key(|v| age(v))?.to_owned();
+        let newest = asked.iter().map(|(_, s)| version(s)).max_by_key(|v| newness(Some(v)))?.to_owned();
         values.push(supplied(name, level.as_str(), &asked, |s| s.level.as_str()));
         values.push(supplied(&format!("{name}-version"), &newest, &asked, version));
         Some(PodSecurityStandard {
@@ -39,9 +39,9 @@ fn version(standard: &PodSecurityStandard) -> &str {
     standard.version.as_deref().unwrap_or(LATEST)
 }
 
-/// A version as a number: the larger, the newer.
-fn age(version: &str) -> u32 {
-    match version.strip_prefix("v1.") {
+/// A version of the Pod Security Standards as a number: the larger, the newer. One that is not stated is the newest.
+pub fn newness(version: Option<&str>) -> u32 {
+    match version.unwrap_or(LATEST).strip_prefix("v1.") {
         Some(minor) => minor.parse().unwrap_or_default(),
         None => u32::MAX,
     }

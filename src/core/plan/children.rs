@@ -80,14 +80,11 @@ pub(super) fn keep(
             .any(|p| asked.0.pointer(p) != canonical.0.pointer(p));
         let step = if fixed && terminating {
             // Deleting it once more changes nothing; once it is gone, its deletion brings us back.
-            return Some(Held {
-                id: child.id.clone(),
-                reason: "HeldByFinalizer",
-                message: format!(
-                    "what differs can only be changed by recreating it, and it is deleted, but another client's finalizer holds it: {}; it is created anew once that is removed",
-                    bounded(&object["metadata"]["finalizers"].to_string(), 256)
-                ),
-            });
+            let message = format!(
+                "what differs can only be changed by recreating it, and it is deleted, but another client's finalizer holds it: {}; it is created anew once that is removed",
+                bounded(&object["metadata"]["finalizers"].to_string(), 256)
+            );
+            return Some(Held::child(child.id.clone(), "HeldByFinalizer", message));
         } else if fixed {
             Step::Recreate {
                 child: child.clone(),
@@ -129,7 +126,7 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
     );
     on_record.extend(world.prior.inventory.iter().map(|(i, r)| (i.clone(), r.clone())));
     for (id, recorded) in on_record.iter().rev() {
-        let asked = plan.wanted.contains_key(id) || sections.iter().any(|s| s.held.iter().any(|h| &h.id == id));
+        let asked = plan.wanted.contains_key(id) || sections.iter().any(|s| s.held.iter().any(|h| h.id.as_ref() == Some(id)));
         if asked {
             continue;
         }

@@ -289,6 +289,7 @@ fn member(standing: Standing, reason: &str, message: &str) -> MemberStanding {
         message: message.to_owned(),
         conflict: (standing == Standing::Conflict).then(|| message.to_owned()),
         deselected: false,
+        contested: None,
     }
 }
 

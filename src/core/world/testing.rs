@@ -18,6 +18,7 @@ pub(crate) fn with_spec(name: &str, created: i64, spec: Value) -> Arc<Baseline> 
         uid: format!("uid-{name}"),
         created: Timestamp::from_second(created).unwrap(),
         generation: 1,
+        since: Timestamp::UNIX_EPOCH,
         spec: serde_json::from_value(spec).unwrap(),
         frozen: None,
         replaced: None,
@@ -30,6 +31,7 @@ pub(crate) fn namespace() -> NamespaceFacts {
     NamespaceFacts {
         name: "team-a".into(),
         uid: "uid-team-a".into(),
+        created: None,
         labels: BTreeMap::new(),
         our_labels: BTreeSet::new(),
         claimed_by: "unknown".into(),
@@ -39,17 +41,8 @@ pub(crate) fn namespace() -> NamespaceFacts {
 
 /// A bare namespace under these baselines, in a cluster of which everything is known.
 pub(crate) fn world(baselines: Vec<Arc<Baseline>>) -> World {
-    World {
-        namespace: namespace(),
-        baselines,
-        deselected: BTreeSet::new(),
-        released: Vec::new(),
-        effective: None,
-        live: BTreeMap::new(),
-        prior: Prior::default(),
-        cluster: Arc::new(cluster()),
-        now: Timestamp::from_second(1_000).unwrap(),
-    }
+    let now = Timestamp::from_second(1_000).unwrap();
+    World::bare(namespace(), baselines, Arc::new(cluster()), now)
 }
 
 /// A cluster whose DNS and API server were found, and whose administrator lets deployments be handed out.

@@ -49,8 +49,87 @@ impl Index {
         self.concerned(&[before])
     }
 
+    /// Takes up what a baseline is to hold from now on. Answers the namespaces to be looked at.
+    pub fn accept(&mut self, name: &str, now: Timestamp) -> Vec<Arc<str>> {
+        let Some(entry) = self.baselines.get_mut(name) else {
+            return Vec::new();
+        };
+        let Some(candidate) = entry.candidate.take() else {
+            return Vec::new();
+        };
+        let accepted = Arc::new(Baseline {
+            since: now,
+            ..(*candidate).clone()
+        });
+        entry.waits = None;
+        entry.provisional = false;
+        let before = entry.accepted.replace(accepted.clone());
+        self.effective.clear();
+        self.concerned(&[before, Some(accepted)])
+    }
+
+    /// Has what a baseline is to hold wait. A baseline that holds nothing yet is audited meanwhile. Answers the
+    /// namespaces to be looked at.
+    pub fn wait(&mut self, name: &str, why: String) -> Vec<Arc<str>> {
+        let Some(entry) = self.baselines.get_mut(name) else {
+            return Vec::new();
+        };
+        entry.waits = Some(why);
+        let (Some(candidate), true) = (&entry.candidate, entry.accepted.is_none() || entry.provisional) else {
+            return Vec::new();
+        };
+        let audited = Arc::new(only_audited(candidate));
+        if entry.accepted.as_ref() == Some(&audited) {
+            return Vec::new();
+        }
+        entry.provisional = true;
+        let before = entry.accepted.replace(audited.clone());
+        self.effective.clear();
+        self.concerned(&[before, Some(audited)])
+    }
+
+    /// The world of a namespace as it is, and as it would be if a baseline were this one. `None` where it holds neither
+    /// way.
+    pub fn changed(&mut self, namespace: &str, candidate: &Arc<Baseline>, now: Timestamp) -> Option<(World, World)> {
+        let entry = self.namespaces.get(namespace)?;
+        let facts = entry.facts.as_ref().filter(|facts| !facts.terminating)?;
+        if self.config.excludes(namespace) {
+            return None;
+        }
+        let others = self.accepted().filter(|b| b.uid != candidate.uid);
+        let (before, after) = (
+            self.members(entry),
+            members(others.chain([candidate]), facts, entry.prior.as_ref()),
+        );
+        let holds = |members: &Members| members.holding.iter().any(|b| b.uid == candidate.uid);
+        if !holds(&before) && !holds(&after) {
+            return None;
+        }
+        Some((
+            self.world_of(namespace, before, now)?,
+            self.world_of(namespace, after, now)?,
+        ))
+    }
+
+    /// What is on record for a baseline.
+    pub fn remaining(&self, uid: &str) -> Remaining {
+        let mut remaining = Remaining::default();
+        for (name, entry) in &self.namespaces {
+            let (Some(facts), Some(prior)) = (&entry.facts, &entry.prior) else {
+                continue;
+            };
+            let recorded = prior.inventory.values().any(|recorded| recorded.baseline == uid)
+                || prior.labels.values().any(|recorded| recorded.baseline == uid);
+            if recorded && !facts.terminating && !self.config.excludes(name) {
+                remaining.namespaces += 1;
+                remaining.example.get_or_insert_with(|| name.to_string());
+            }
+        }
+        remaining
+    }
+
     /// The namespaces that some baselines hold, or held.
-    fn concerned(&self, baselines: &[Option<Arc<Baseline>>]) -> Vec<Arc<str>> {
+    pub fn concerned(&self, baselines: &[Option<Arc<Baseline>>]) -> Vec<Arc<str>> {
         self.names(|index, name, entry| {
             let Some(facts) = &entry.facts else { return false };
             let concerned = |baseline: &Arc<Baseline>| {

@@ -44,6 +44,7 @@ impl Index {
         let unrecorded = as_wanted && recorded != Some(live.uid.as_str());
         let concerns = child.wanted.is_some() || recorded.is_some();
         child.live = Some(live);
+        entry.fights.touched(&id.to_string());
         self.evidence = kept + usize::from(proof) - usize::from(had);
         synced && concerns && (!as_wanted || unrecorded)
     }

@@ -20,7 +20,10 @@ impl Index {
             resource_version: version.to_owned(),
             meaning,
         });
-        entry.prior.get_or_insert_with(|| facts::prior(status));
+        if entry.prior.is_none() {
+            entry.prior = Some(facts::prior(status));
+            entry.fights = facts::fights(status);
+        }
         synced && changed
     }
 

@@ -6,14 +6,18 @@ impl Index {
     /// All that a plan for the namespace may see; `None` where there is nothing to plan.
     pub fn world(&mut self, name: &str, now: Timestamp) -> Option<World> {
         let entry = self.namespaces.get(name)?;
-        let facts = entry.facts.clone()?;
-        if self.config.excludes(name) {
+        if entry.facts.is_none() || self.config.excludes(name) {
             return None;
         }
         let members = self.members(entry);
         if members.holding.is_empty() && entry.report.is_none() {
             return None;
         }
+        self.world_of(name, members, now)
+    }
+
+    /// The world of a namespace under these baselines.
+    pub(super) fn world_of(&mut self, name: &str, members: Members, now: Timestamp) -> Option<World> {
         let effective = self.effective(&members.holding);
         let entry = self.namespaces.get(name)?;
         let live = entry
@@ -31,15 +35,15 @@ impl Index {
             })
             .collect();
         Some(World {
-            namespace: facts,
-            baselines: members.holding,
             deselected: members.deselected,
             released: members.released,
             effective: Some(effective),
             live,
             prior: entry.prior.clone().unwrap_or_default(),
-            cluster: self.cluster.clone(),
-            now,
+            admitted: entry.turn.is_some_and(|turn| turn <= Instant::now()),
+            preflight: entry.preflight.clone(),
+            fights: entry.fights.clone(),
+            ..World::bare(entry.facts.clone()?, members.holding, self.cluster.clone(), now)
         })
     }
 

@@ -1,0 +1,185 @@
+//! The brake: a change of a baseline that loosens much, or that enforces much that was not enforced before, waits until
+//! somebody confirms it.
+//!
+//! What is counted are pairs of a namespace and a control. A pair is *loosened* when what is enforced there after the
+//! change protects less or grants more than before, or is no longer enforced at all; it is *newly enforced* when it was
+//! not enforced before and there is something to write. Repairs, new namespaces and audits are never counted.
+
+use std::collections::BTreeSet;
+
+use super::control::{Control, Registry, Rendered};
+use super::merge::{Effective, newness};
+use super::object::Digest;
+use super::text::bounded;
+use super::world::{ClusterFacts, NamespaceFacts};
+use crate::api::v1alpha1::{Mode, PodSecurityStandard, SecurityBaselineSpec};
+
+/// The annotation that confirms a change.
+pub const CONFIRM: &str = "securitybaseline.dev/confirm";
+
+/// How much a change may do without being confirmed: it waits when it is about more namespaces than this *and* about a
+/// larger share of them than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Namespaces.
+    pub namespaces: usize,
+    /// The share of all namespaces that the baseline holds, before or after, in percent.
+    pub percent: usize,
+}
+
+/// What a change means for the namespaces of one set of baselines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// The controls that it loosens.
+    pub loosened: BTreeSet<&'static str>,
+    /// The controls that it enforces and that were not enforced before.
+    pub enforced: BTreeSet<&'static str>,
+}
+
+/// Compares what is enforced before and after.
+pub fn effect(registry: Registry, before: &Effective, after: &Effective, cluster: &ClusterFacts) -> Effect {
+    let mut effect = Effect::default();
+    for control in registry {
+        let enforces = |effective: &Effective| {
+            let askers = effective.sections.get(control.section());
+            askers.is_some_and(|askers| askers.mode() == Mode::Enforce)
+        };
+        match (enforces(before), enforces(after)) {
+            (true, true) if loosens(*control, before, after, cluster) => effect.loosened.insert(control.section()),
+            (true, false) => effect.loosened.insert(control.section()),
+            (false, true) => effect.enforced.insert(control.section()),
+            _ => false,
+        };
+    }
+    effect
+}
+
+fn loosens(control: &dyn Control, before: &Effective, after: &Effective, cluster: &ClusterFacts) -> bool {
+    let namespace = NamespaceFacts::default();
+    let written = |effective: &Effective| {
+        let mut rendered = control.render(&effective.enforced.spec, &namespace, cluster);
+        let enforced = |askers: Option<&super::merge::Askers>| askers.is_some_and(|a| a.mode() == Mode::Enforce);
+        rendered.children.retain(|child| enforced(effective.children.get(&child.id)));
+        rendered
+    };
+    let (was, is) = (written(before), written(after));
+    takes_away(&was, &is) || grants_more(&was, &is) || lowers(&before.enforced.spec, &after.enforced.spec)
+}
+
+/// Whether something that protects is gone or weaker.
+fn takes_away(was: &Rendered, is: &Rendered) -> bool {
+    was.children.iter().any(|child| match is.children.iter().find(|c| c.id == child.id) {
+        Some(now) => (child.id.kind.weaker)(&child.canonical(), &now.canonical()),
+        // What only grants protects nothing. What is merely held back stays as it is.
+        None => child.id.kind.grants.is_empty() && !is.held.iter().any(|held| held.id.as_ref() == Some(&child.id)),
+    })
+}
+
+/// Whether there is a grant that was not there.
+fn grants_more(was: &Rendered, is: &Rendered) -> bool {
+    let new = |child: &&super::object::Child| !was.children.iter().any(|c| c.id == child.id);
+    is.children.iter().filter(new).any(|child| !child.id.kind.grants.is_empty())
+}
+
+/// Whether a Pod Security level or version is lower, or no longer asked for.
+fn lowers(before: &SecurityBaselineSpec, after: &SecurityBaselineSpec) -> bool {
+    let Some(was) = &before.pod_security else { return false };
+    let is = after.pod_security.clone().unwrap_or_default();
+    [(&was.enforce, &is.enforce), (&was.audit, &is.audit), (&was.warn, &is.warn)]
+        .into_iter()
+        .any(|(was, is)| match (was, is) {
+            (Some(was), Some(is)) => is.level < was.level || version(is) < version(was),
+            (was, is) => was.is_some() && is.is_none(),
+        })
+}
+
+fn version(standard: &PodSecurityStandard) -> u32 {
+    newness(standard.version.as_deref())
+}
+
+/// What a change does to all namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// The namespaces that the baseline holds, before or after.
+    pub namespaces: usize,
+    /// Those of them that are loosened or newly enforced.
+    pub affected: usize,
+    /// Pairs of namespace and control that are loosened.
+    pub loosened: usize,
+    /// Pairs of namespace and control that are newly enforced.
+    pub enforced: usize,
+}
+
+impl Count {
+    /// Counts a namespace, with the controls that are loosened and newly enforced in it.
+    pub fn add(&mut self, loosened: usize, enforced: usize) {
+        self.namespaces += 1;
+        self.affected += usize::from(loosened + enforced > 0);
+        self.loosened += loosened;
+        self.enforced += enforced;
+    }
+
+    /// Pairs of namespace and control that are affected.
+    pub fn pairs(&self) -> usize {
+        self.loosened + self.enforced
+    }
+}
+
+/// A change of a baseline: a confirmation is for this one and no other.
+#[derive(Clone, Debug)]
+pub struct Change<'a> {
+    /// The baseline's name.
+    pub name: &'a str,
+    /// The baseline's UID.
+    pub uid: &'a str,
+    /// What holds now, if anything does.
+    pub before: Option<Digest>,
+    /// What is to hold; `None` where the baseline is being deleted.
+    pub after: Option<Digest>,
+}
+
+impl Change<'_> {
+    fn token(&self) -> String {
+        let part = |digest: Option<Digest>| digest.map(|d| d.to_string()).unwrap_or_default();
+        let whole = serde_json::json!([self.uid, part(self.before), part(self.after)]);
+        Digest::of(&whole).to_string().chars().take(16).collect()
+    }
+}
+
+/// Whether a change may be carried out: it is small, or it is confirmed. Else, what it waits for, in a sentence that
+/// gives the command.
+pub fn judge(change: &Change, count: &Count, limits: Limits, confirmed: &str) -> Result<(), String> {
+    let small = count.affected <= limits.namespaces || count.affected * 100 <= limits.percent * count.namespaces;
+    if small {
+        return Ok(());
+    }
+    let token = change.token();
+    let up_to = confirmed
+        .strip_prefix(&token)
+        .and_then(|rest| rest.strip_prefix('-')?.parse::<usize>().ok());
+    if up_to.is_some_and(|up_to| count.pairs() <= up_to) {
+        return Ok(());
+    }
+    let mut what = Vec::new();
+    if count.loosened > 0 {
+        what.push(format!("loosens {}", count.loosened));
+    }
+    if count.enforced > 0 {
+        what.push(format!("newly enforces {}", count.enforced));
+    }
+    let grown = up_to.map(|up_to| format!(" (it was confirmed for {up_to})")).unwrap_or_default();
+    Err(bounded(
+        &format!(
+            "the change {} controls in {} of {} namespaces{grown} and waits; what was accepted before keeps holding. To go on: kubectl annotate --overwrite securitybaseline {} {CONFIRM}={token}-{}",
+            what.join(" and "),
+            count.affected,
+            count.namespaces,
+            change.name,
+            count.pairs(),
+        ),
+        1024,
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Judging a baseline as it is: what of it is sound, what holds so far, and what is to hold.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::newer;
+use crate::api::v1alpha1::{DeletionPolicy, SecurityBaselineSpec, SecurityBaselineStatus};
+use crate::controls::REGISTRY;
+use crate::core::brake::CONFIRM;
+use crate::core::merge::frozen;
+use crate::core::validate::{Problems, validate};
+use crate::core::world::Baseline;
+use crate::engine::facts::meta;
+use crate::engine::index::BaselineEntry;
+
+/// Keeps a baseline that is being deleted until what was created for it is removed. Only a baseline with
+/// `deletionPolicy: Delete` has it.
+pub const FINALIZER: &str = "securitybaseline.dev/cleanup";
+
+/// Judges a baseline, object and all: one that cannot be understood is judged too, and stops nobody else.
+///
+/// What was accepted before keeps holding while the present spec is refused or waits: from memory, or, after a restart,
+/// from `status.applied`.
+pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
+    let uid = meta(object, "uid").to_owned();
+    let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
+    let status: SecurityBaselineStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
+    let (spec, problems) = decode(&object["spec"]);
+    let known = before.filter(|b| b.uid == uid);
+    let made = |generation, spec| Baseline {
+        name: meta(object, "name").to_owned(),
+        uid: uid.clone(),
+        created: meta(object, "creationTimestamp")
+            .parse()
+            .unwrap_or(Timestamp::UNIX_EPOCH),
+        generation,
+        since: status.applied_since.unwrap_or(Timestamp::UNIX_EPOCH),
+        spec,
+        frozen: None,
+        replaced: None,
+        leaving: false,
+    };
+    // What holds so far.
+    let accepted = match known {
+        Some(known) => known.accepted.clone(),
+        None => status.applied_generation.and_then(|generation| {
+            let (spec, _) = decode(status.applied.as_ref()?);
+            let mut baseline = made(generation, spec?);
+            baseline.frozen = status.enforced_before.as_ref().and_then(decode_share);
+            Some(Arc::new(baseline))
+        }),
+    };
+    let finalizers = object["metadata"]["finalizers"].as_array();
+    let finalizer = finalizers.into_iter().flatten().any(|f| f == FINALIZER);
+    let deleted = object["metadata"]["deletionTimestamp"].is_string();
+    let policy = spec.as_ref().map(|spec| spec.deletion_policy.unwrap_or_default());
+    let leaving = deleted && finalizer && policy == Some(DeletionPolicy::Delete);
+    let provisional = known.is_some_and(|b| b.provisional);
+    let settled = accepted
+        .as_ref()
+        .is_some_and(|b| !provisional && b.generation == generation && b.leaving == leaving);
+    let waiting = known.and_then(|b| b.candidate.clone());
+    let candidate = match spec {
+        Some(_) if settled => None,
+        // Already being considered.
+        Some(_) if waiting.as_ref().is_some_and(|c| c.generation == generation && c.leaving == leaving) => waiting,
+        Some(spec) => {
+            let mut candidate = made(generation, spec);
+            candidate.leaving = leaving;
+            let held = accepted.as_ref().filter(|_| !provisional);
+            candidate.frozen = held.and_then(|held| frozen(REGISTRY, held, &candidate.spec));
+            // Replaced while the operator did not run: what was written just before the end may be on no record.
+            let earlier = held.filter(|held| known.is_none() && held.generation != generation);
+            candidate.replaced = earlier.map(|held| Arc::new(held.spec.clone()));
+            Some(Arc::new(candidate))
+        }
+        None => None,
+    };
+    let why = known.and_then(|b| b.waits.clone()).filter(|_| candidate.is_some());
+    let confirmed = object["metadata"]["annotations"][CONFIRM].as_str().unwrap_or_default();
+    // A status that we wrote may be newer than the one in this event.
+    let newest = known.filter(|b| newer(&b.resource_version, meta(object, "resourceVersion")));
+    BaselineEntry {
+        resource_version: newest
+            .map_or(meta(object, "resourceVersion"), |b| &b.resource_version)
+            .to_owned(),
+        status: newest.map_or(status, |b| b.status.clone()),
+        uid,
+        judged: generation,
+        problems,
+        accepted,
+        provisional,
+        candidate,
+        waits: why,
+        confirmed: confirmed.to_owned(),
+        policy,
+        finalizer,
+        deleted,
+    }
+}
+
+/// A spec, if nothing is wrong with it; and what is.
+fn decode(spec: &Value) -> (Option<SecurityBaselineSpec>, Problems) {
+    let mut problems = Problems::default();
+    match serde_path_to_error::deserialize::<_, SecurityBaselineSpec>(spec) {
+        Ok(spec) => {
+            problems = validate(REGISTRY, &spec);
+            (problems.is_empty().then_some(spec), problems)
+        }
+        Err(error) => {
+            let path = error.path().to_string();
+            let path = if path == "." {
+                "spec".to_owned()
+            } else {
+                format!("spec.{path}")
+            };
+            problems.add(path, format_args!("cannot be understood: {}", error.inner()));
+            (None, problems)
+        }
+    }
+}
+
+/// A share of a spec as it was written into a status.
+fn decode_share(share: &Value) -> Option<Arc<SecurityBaselineSpec>> {
+    serde_json::from_value(share.clone()).ok().map(Arc::new)
+}
