@@ -1,6 +1,6 @@
 //! `render`: what a baseline means, offline, by the very code that enforces it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::controls::REGISTRY;
 use crate::core::plan::{Step, plan};
 use crate::core::select::selects;
 use crate::core::validate::validate;
-use crate::core::world::{Baseline, ClusterFacts, Destination, GrantableRule, NamespaceFacts, Prior, World};
+use crate::core::world::{Baseline, ClusterFacts, Destination, GrantableRule, NamespaceFacts, World};
 
 /// Arguments of `render`.
 #[derive(Debug, clap::Args)]

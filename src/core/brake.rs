@@ -17,6 +17,9 @@ use crate::api::v1alpha1::{Mode, PodSecurityStandard, SecurityBaselineSpec};
 /// The annotation that confirms a change.
 pub const CONFIRM: &str = "securitybaseline.dev/confirm";
 
+/// The annotation whose change lets a rollout that stopped by itself go on.
+pub const RESUME: &str = "securitybaseline.dev/resume-rollout";
+
 /// How much a change may do without being confirmed: it waits when it is about more namespaces than this *and* about a
 /// larger share of them than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+use super::brake::RESUME;
 use super::conditions::{Verdict, conditions, prior};
 use super::settle::{MemberStanding, Standing};
 use super::text::bounded;
@@ -21,6 +22,8 @@ const MOST_PROBLEMS: usize = 16;
 /// What is known of a baseline.
 #[derive(Clone, Debug, Default)]
 pub struct BaselineFacts {
+    /// Its name.
+    pub name: String,
     /// The generation of its spec that was judged last.
     pub judged: i64,
     /// The generation that is held to.
@@ -37,6 +40,8 @@ pub struct BaselineFacts {
     pub warnings: Vec<FieldProblem>,
     /// What the judged spec waits for, in a sentence that gives the command.
     pub waits: Option<String>,
+    /// If its rollout stopped by itself: how many of how many writes were refused.
+    pub rollout_stopped: Option<(u32, u32)>,
     /// While the baseline is being deleted, what is still to be removed.
     pub cleaning: Option<Remaining>,
     /// Its mode.
@@ -228,6 +233,16 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             true,
             "Suspended",
             "spec.suspend is true: nothing is written; set it to false to go on".into(),
+        )
+    } else if let Some((refused, writes)) = facts.rollout_stopped {
+        (
+            true,
+            "RolloutStopped",
+            format!(
+                "{refused} of {writes} writes were refused, so nothing more is newly enforced: {}. Mend that, then change the spec, or: kubectl annotate --overwrite securitybaseline {} {RESUME}=$(date +%s)",
+                tally.blocked.example(),
+                facts.name,
+            ),
         )
     } else if beyond_tolerance && !rolling_out {
         let reason = if counts.blocked > 0 { "Blocked" } else { "Conflict" };

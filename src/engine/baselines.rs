@@ -7,25 +7,19 @@ mod judge;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::PostParams;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Context;
 use super::errors::{Failed, judge as judge_error};
-use super::facts::meta;
-use super::index::BaselineEntry;
 use super::metrics::STATES;
 use super::queue::{Key, Lane};
 use super::work::in_time;
-use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineSpec, SecurityBaselineStatus};
+use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineStatus};
 use crate::controls::REGISTRY;
 use crate::core::object::FIELD_MANAGER;
-use crate::core::merge::frozen;
 use crate::core::status::{BaselineFacts, status};
-use crate::core::validate::{Problems, validate};
-use crate::core::world::Baseline;
 
 /// How long a status waits for more to come, when it is about namespaces: they come many at a time.
 pub const PATIENCE: Duration = Duration::from_secs(1);
@@ -111,11 +105,13 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
     let applied = accepted.filter(|_| !entry.provisional);
     let tally = accepted.map(|b| index.tally(b)).unwrap_or_default();
     let facts = BaselineFacts {
+        name: name.to_string(),
         judged: entry.judged,
         applied: applied.map(|b| b.generation),
         applied_since: applied.map(|b| b.since),
         applied_spec: applied.and_then(|b| serde_json::to_value(&b.spec).ok()),
         waits: entry.waits.clone(),
+        rollout_stopped: context.pace.stopped(&entry.uid),
         cleaning: accepted.filter(|b| b.leaving).map(|b| index.remaining(&b.uid)),
         problems: entry.problems.clone().into_vec(),
         enforced_before: accepted

@@ -266,12 +266,19 @@ impl Sink for Baselines {
             (&b.uid, b.judged, &b.confirmed, b.deleted, b.finalizer)
                 != (&entry.uid, entry.judged, &entry.confirmed, entry.deleted, entry.finalizer)
         });
-        let look = index.baseline_seen(&name, entry);
+        let resumed = before.is_some_and(|b| b.resumed != entry.resumed);
+        let uid = entry.uid.clone();
+        let mut look = index.baseline_seen(&name, entry);
+        if resumed {
+            context.pace.begin(&uid);
+            let accepted = index.baseline(&name).and_then(|b| b.accepted.clone());
+            look.extend(index.concerned(&[accepted]));
+        }
         drop(index);
         for namespace in look {
             enqueue(context, &namespace, Lane::Rollout);
         }
-        if news {
+        if news || resumed {
             // Its owner waits for an answer, or just gave one.
             context.queue.push(Key::Baseline(name), Lane::Status);
         } else {

@@ -16,6 +16,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::apply::Reply;
 use super::baselines::only_audited;
 use super::config::Config;
 use super::facts::{self, meta};
@@ -132,6 +133,8 @@ pub struct BaselineEntry {
     pub waits: Option<String>,
     /// What its annotation confirms.
     pub confirmed: String,
+    /// What its annotation says to let a stopped rollout go on.
+    pub resumed: String,
     /// What its present spec says becomes of its objects, if that spec can be understood.
     pub policy: Option<DeletionPolicy>,
     /// Whether it has our finalizer.

@@ -29,9 +29,13 @@ const WAY_OUT: &str = "mend it, waive it with a BaselineException, or set spec.p
 pub async fn look(context: &Arc<Context>, world: &World, checks: &[Check]) -> kube::Result<Vec<(&'static str, Checked)>> {
     let mut looks = Vec::new();
     for check in checks {
-        let held = match check.preflight {
-            Preflight::PodSecurity => pod_security(context, world, check).await?,
-            Preflight::Usage => usage(context, world, check).await?,
+        let looked = match check.preflight {
+            Preflight::PodSecurity => pod_security(context, world, check).await,
+            Preflight::Usage => usage(context, world, check).await,
+        };
+        let held = match looked {
+            Err(kube::Error::Api(status)) if status.code == 403 => vec![forbidden(world, check, &status.message)],
+            looked => looked?,
         };
         let checked = Checked {
             what: check.what,
@@ -41,6 +45,20 @@ pub async fn look(context: &Arc<Context>, world: &World, checks: &[Check]) -> ku
         looks.push((check.section, checked));
     }
     Ok(looks)
+}
+
+/// What is not known to be harmless, since the operator may not look at it.
+fn forbidden(world: &World, check: &Check, message: &str) -> Held {
+    Held {
+        object: format!("Namespace/{}", world.namespace.name),
+        id: None,
+        reason: "PreflightForbidden",
+        message: format!(
+            "whether {} would break what runs cannot be told: {}; grant the operator that right, or set spec.preflight to Ignore in the baseline",
+            check.section,
+            bounded(message, 400),
+        ),
+    }
 }
 
 /// Asks the API server, by a dry run, which pods the labels would make violators of.
@@ -68,7 +86,8 @@ async fn pod_security(context: &Context, world: &World, check: &Check) -> kube::
         .collect();
     if !status.is_success() {
         let message = format!("the dry run of the labels answered {status}");
-        return Err(kube::Error::Service(message.into()));
+        let refused = kube::core::Status::failure(&message, "").with_code(status.as_u16());
+        return Err(kube::Error::Api(refused.boxed()));
     }
     Ok(violations(name, &warnings).into_iter().collect())
 }

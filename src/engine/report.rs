@@ -28,7 +28,7 @@ const CONFLICT: Duration = Duration::from_millis(200);
 
 /// Settles a namespace and writes its report.
 pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
-    let Some((world, plan)) = observe(context, name).await else {
+    let Some((world, plan)) = observe(context, name, false).await else {
         return;
     };
     if world.namespace.terminating {

@@ -18,6 +18,7 @@ use super::events::events;
 use super::http::{Probes, routes};
 use super::index::Index;
 use super::metrics::Metrics;
+use super::pace::Pace;
 use super::queue::{Key, Lane, Queue};
 use super::watch::{Progress, watch};
 use super::work::worker;
@@ -67,6 +68,7 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
         })?;
     let (events, publisher) = events(client.clone());
     let context = Arc::new(Context {
+        pace: Pace::default(),
         index: Mutex::new(Index::new(config.clone())),
         queue: Queue::default(),
         metrics: Metrics::new()?,

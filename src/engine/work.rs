@@ -8,15 +8,17 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::Context;
-use super::apply::{api, apply};
+use super::apply::{Reply, api, apply};
 use super::baselines;
 use super::errors::{Failed, judge};
 use super::index::Last;
+use super::pace::Turn;
+use super::preflight;
 use super::queue::{Job, Key, Lane};
 use super::report;
 use crate::controls::REGISTRY;
 use crate::core::gate::{self, Verdict};
-use crate::core::plan::{Plan, plan};
+use crate::core::plan::{Action, Plan, plan};
 use crate::core::settle::Failure;
 use crate::core::world::World;
 
@@ -65,53 +67,34 @@ async fn run(context: &Arc<Context>, job: &Job) {
 
 /// Brings a namespace to what is declared, as far as it can be.
 async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
-    let Some((world, plan)) = observe(context, name).await else {
+    let stopped = context.index.lock().fleet();
+    let verdict = gate::judge(stopped);
+    let Some((world, plan)) = observe(context, name, verdict == Verdict::Go).await else {
         return;
     };
     if context.index.lock().planned(&world, &plan) {
         context.queue.push(job.key.clone(), Lane::Repair);
     }
-    let fleet = context.index.lock().fleet();
-    let mut done = Vec::new();
-    let mut again = false;
-    // If something failed: the longest that the next try may wait.
-    let mut later: Option<Duration> = None;
-    if gate::judge(fleet) == Verdict::Go {
-        for action in &plan.actions {
-            let (failure, longest) = match apply(context, &world, action).await {
-                Ok(()) => {
-                    tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
-                    context.index.lock().did(name, action);
-                    done.push((action.clone(), Ok(())));
-                    continue;
-                }
-                Err(Failed::Gone) => continue,
-                Err(Failed::Conflict) => {
-                    refresh(context, &world, action).await;
-                    again = true;
-                    continue;
-                }
-                Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
-                Err(Failed::Transient(failure)) => (failure, LONGEST_TRANSIENT),
-            };
-            tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
-            later = Some(later.map_or(longest, |l| l.min(longest)));
-            done.push((action.clone(), Err(failure)));
-            if longest == LONGEST_TRANSIENT {
-                // The API server is not there for us: to try the rest would only hold this worker up.
-                break;
-            }
-        }
+    let mut run = Run::default();
+    if verdict == Verdict::Go {
+        turn(context, name, &plan, job);
+        carry_out(context, name, &world, &plan, &mut run).await;
     }
-    count(context, &plan, &done, job);
+    if let Some(due) = plan.next_due {
+        let wait = due.duration_since(context.clock.now());
+        let wait = Duration::try_from(wait).unwrap_or_default();
+        context.queue.push_after(job.key.clone(), Lane::Repair, wait);
+    }
+    count(context, &plan, &run, job);
     let now = context.clock.now();
     let retries = {
         let mut index = context.index.lock();
-        index.update_attempt(name, |attempt| attempt.absorb(&plan, &done, now));
-        index.retries(name, later.or(again.then_some(Duration::ZERO)))
+        index.update_attempt(name, |attempt| attempt.absorb(&plan, &run.done, now));
+        index.fought(name, &plan, &run.replies, now);
+        index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)))
     };
-    if again || later.is_some() {
-        let wait = match later {
+    if run.again || run.later.is_some() {
+        let wait = match run.later {
             Some(longest) => retry(retries, longest, context.clock.jitter()),
             None => FIRST_RETRY.mul_f64(f64::from(retries.min(10)) / 50.0),
         };
@@ -125,13 +108,83 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     }
 }
 
-/// The world of a namespace and the plan for it, with every object read that the plan needs to see.
-pub async fn observe(context: &Arc<Context>, name: &Arc<str>) -> Option<(World, Plan)> {
+/// What came of one run of a plan.
+#[derive(Default)]
+struct Run {
+    done: Vec<(Action, Result<(), Failure>)>,
+    /// How what was done was answered.
+    replies: Vec<(Action, Reply)>,
+    /// Whether something was not as it was thought to be.
+    again: bool,
+    /// If something failed: the longest that the next try may wait.
+    later: Option<Duration>,
+}
+
+async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan: &Plan, run: &mut Run) {
+    for action in &plan.actions {
+        let (failure, longest) = match apply(context, world, action).await {
+            Ok(reply) => {
+                tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
+                context.index.lock().did(name, action);
+                run.done.push((action.clone(), Ok(())));
+                run.replies.push((action.clone(), reply));
+                continue;
+            }
+            Err(Failed::Gone) => continue,
+            Err(Failed::Conflict) => {
+                refresh(context, world, action).await;
+                run.again = true;
+                continue;
+            }
+            Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
+            Err(Failed::Transient(failure)) => (failure, LONGEST_TRANSIENT),
+        };
+        tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
+        run.later = Some(run.later.map_or(longest, |l| l.min(longest)));
+        run.done.push((action.clone(), Err(failure)));
+        if longest == LONGEST_TRANSIENT {
+            // The API server is not there for us: to try the rest would only hold this worker up.
+            break;
+        }
+    }
+}
+
+/// Gives a namespace its turn in a rollout, if it waits for one.
+fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) {
+    let Some(uid) = &plan.waits_for else { return };
+    if let Some(left) = context.index.lock().turn(name) {
+        context.queue.push_after(job.key.clone(), Lane::Rollout, left);
+        return;
+    }
+    let baseline = plan.baselines().iter().find(|b| b.uid == *uid);
+    let stated = baseline.and_then(|b| u32::try_from(b.spec.rollout.as_ref()?.max_namespaces_per_minute).ok());
+    let rate = stated.unwrap_or(context.config.rollout.max_namespaces_per_minute);
+    if let Turn::In(wait) = context.pace.turn(uid, rate) {
+        context.index.lock().give_turn(name, wait);
+        context.queue.push_after(job.key.clone(), Lane::Rollout, wait);
+    }
+}
+
+/// The world of a namespace and the plan for it, with every object read that the plan needs to see. Where it is to be
+/// carried out, what the plan wants looked at first is looked at.
+pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) -> Option<(World, Plan)> {
     for _ in 0..MOST_READS {
-        let world = context.index.lock().world(name, context.clock.now())?;
+        let mut world = context.index.lock().world(name, context.clock.now())?;
+        world.jitter = context.clock.jitter();
         let plan = plan(REGISTRY, &world);
-        if plan.unread.is_empty() {
+        let unchecked = to_be_done && !plan.unchecked.is_empty();
+        if plan.unread.is_empty() && !unchecked {
             return Some((world, plan));
+        }
+        if plan.unread.is_empty() {
+            match preflight::look(context, &world, &plan.unchecked).await {
+                Ok(looks) => context.index.lock().looked(name, looks),
+                Err(error) => {
+                    tracing::info!(namespace = %name, %error, "what runs could not be looked at; nothing new is enforced");
+                    postpone(context, name);
+                    return None;
+                }
+            }
         }
         for id in &plan.unread {
             match in_time(api(context, name, id.kind).get_opt(&id.name)).await {
@@ -148,11 +201,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>) -> Option<(World, 
                 }
                 Err(error) => {
                     tracing::info!(namespace = %name, object = %id, %error, "could not be read");
-                    let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
-                    let wait = retry(retries, LONGEST_TRANSIENT, context.clock.jitter());
-                    context
-                        .queue
-                        .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
+                    postpone(context, name);
                     return None;
                 }
             }
@@ -164,8 +213,15 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>) -> Option<(World, 
     None
 }
 
+/// Has a namespace wait for the API server.
+fn postpone(context: &Context, name: &Arc<str>) {
+    let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
+    let wait = retry(retries, LONGEST_TRANSIENT, context.clock.jitter());
+    context.queue.push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
+}
+
 /// Reads again what turned out not to be as it was thought to be.
-async fn refresh(context: &Arc<Context>, world: &World, action: &crate::core::plan::Action) {
+async fn refresh(context: &Arc<Context>, world: &World, action: &Action) {
     use crate::core::plan::Step;
     let namespace = &world.namespace.name;
     let id = match &action.step {
@@ -198,18 +254,12 @@ fn retry(failures: u32, longest: Duration, jitter: f64) -> Duration {
     full.mul_f64(1.0 - jitter / 2.0)
 }
 
-fn count(context: &Context, plan: &Plan, done: &[(crate::core::plan::Action, Result<(), Failure>)], job: &Job) {
+fn count(context: &Context, plan: &Plan, run: &Run, job: &Job) {
     let mut repaired = false;
-    for (action, _) in done.iter().filter(|(_, outcome)| outcome.is_ok()) {
-        let findings = plan
-            .sections
-            .iter()
-            .filter(|s| s.section == action.section)
-            .flat_map(|s| &s.findings);
-        if findings
-            .into_iter()
-            .any(|f| f.object == action.object && f.kind.is_drift())
-        {
+    for (action, _) in &run.replies {
+        let section = plan.sections.iter().filter(|s| s.section == action.section);
+        let mut findings = section.flat_map(|s| &s.findings);
+        if findings.any(|f| f.object == action.object && f.kind.is_drift()) {
             context.metrics.repaired.with_label_values(&[action.section]).inc();
             repaired = true;
         }
@@ -219,5 +269,31 @@ fn count(context: &Context, plan: &Plan, done: &[(crate::core::plan::Action, Res
             .metrics
             .repair_seconds
             .observe(job.since.elapsed().as_secs_f64());
+    }
+    rollout(context, plan, run, job);
+}
+
+/// Counts what became of what was newly enforced, and stops the rollout where too much of it is refused.
+fn rollout(context: &Context, plan: &Plan, run: &Run, job: &Job) {
+    let (mut done, mut refused) = (0, 0);
+    let mut baseline = None;
+    for (action, outcome) in &run.done {
+        if !plan.sections.iter().any(|s| s.newly && s.section == action.section) {
+            continue;
+        }
+        baseline = Some(&action.baseline);
+        match outcome {
+            Ok(()) => done += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    let Some(uid) = baseline else { return };
+    if context.pace.count(uid, done, refused, context.config.rollout.stop_at_refused_percent) {
+        tracing::warn!(?job.key, "a rollout stops: too many of its writes are refused");
+        let name = plan.baselines().iter().find(|b| b.uid == *uid).map(|b| b.name.as_str().into());
+        context.index.lock().take_turns_back();
+        if let Some(name) = name {
+            context.queue.push(Key::Baseline(name), Lane::Status);
+        }
     }
 }

@@ -31,7 +31,7 @@ fn shown(rendered: &Rendered) -> Vec<String> {
 /// What is held, as kind/name without the reserved prefix, and why.
 fn held(rendered: &Rendered) -> Vec<(String, &'static str)> {
     let held = rendered.held.iter();
-    held.map(|h| (h.id.to_string().replace(RESERVED_PREFIX, ""), h.reason))
+    held.map(|h| (h.object.replace(RESERVED_PREFIX, ""), h.reason))
         .collect()
 }
 

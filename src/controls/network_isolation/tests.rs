@@ -100,7 +100,7 @@ fn where_dns_is_neither_found_nor_stated_the_egress_policy_is_held_and_ingress_i
         assert_eq!(held.held.len(), 1);
         assert_eq!(held.held[0].reason, "DNSNotFound");
         assert_eq!(
-            held.held[0].id.to_string(),
+            held.held[0].object.clone(),
             "NetworkPolicy/security-baseline-default-deny-egress"
         );
         assert!(held.held[0].message.contains("networkIsolation.dns"), "the way out");

@@ -42,6 +42,7 @@ pub fn consider(context: &Arc<Context>, name: &Arc<str>) {
     let look = match brake::judge(&change, &count, limits, &entry.confirmed) {
         Ok(()) => {
             tracing::info!(baseline = %name, generation = candidate.generation, affected = count.affected, "a change of a baseline is taken up");
+            context.pace.begin(&candidate.uid);
             index.accept(name, context.clock.now())
         }
         Err(waits) => {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::newer;
 use crate::api::v1alpha1::{DeletionPolicy, SecurityBaselineSpec, SecurityBaselineStatus};
 use crate::controls::REGISTRY;
-use crate::core::brake::CONFIRM;
+use crate::core::brake::{CONFIRM, RESUME};
 use crate::core::merge::frozen;
 use crate::core::validate::{Problems, validate};
 use crate::core::world::Baseline;
@@ -79,7 +79,8 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
         None => None,
     };
     let why = known.and_then(|b| b.waits.clone()).filter(|_| candidate.is_some());
-    let confirmed = object["metadata"]["annotations"][CONFIRM].as_str().unwrap_or_default();
+    let annotation = |key: &str| object["metadata"]["annotations"][key].as_str().unwrap_or_default();
+    let confirmed = annotation(CONFIRM);
     // A status that we wrote may be newer than the one in this event.
     let newest = known.filter(|b| newer(&b.resource_version, meta(object, "resourceVersion")));
     BaselineEntry {
@@ -95,6 +96,7 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
         candidate,
         waits: why,
         confirmed: confirmed.to_owned(),
+        resumed: annotation(RESUME).to_owned(),
         policy,
         finalizer,
         deleted,

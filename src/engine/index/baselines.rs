@@ -65,6 +65,7 @@ impl Index {
         entry.provisional = false;
         let before = entry.accepted.replace(accepted.clone());
         self.effective.clear();
+        self.take_turns_back();
         self.concerned(&[before, Some(accepted)])
     }
 

@@ -124,6 +124,53 @@ impl Index {
         }
     }
 
+    /// How long a namespace still has to wait for its turn in a rollout, if it has one.
+    pub fn turn(&self, name: &str) -> Option<Duration> {
+        let turn = self.namespaces.get(name)?.turn?;
+        Some(turn.saturating_duration_since(Instant::now()))
+    }
+
+    /// Gives a namespace its turn.
+    pub fn give_turn(&mut self, name: &str, after: Duration) {
+        if let Some(entry) = self.namespaces.get_mut(name) {
+            entry.turn = Some(Instant::now() + after);
+        }
+    }
+
+    /// Takes all turns back: a rollout begins anew, or stops.
+    pub fn take_turns_back(&mut self) {
+        for entry in self.namespaces.values_mut() {
+            entry.turn = None;
+        }
+    }
+
+    /// Takes up what was found before anything is newly enforced in a namespace.
+    pub fn looked(&mut self, name: &str, looks: Vec<(&'static str, Checked)>) {
+        if let Some(entry) = self.namespaces.get_mut(name) {
+            entry.preflight.extend(looks);
+        }
+    }
+
+    /// Takes up who undid what was repaired, and what was answered to the repairs.
+    pub fn fought(&mut self, name: &str, plan: &Plan, replies: &[(Action, Reply)], now: Timestamp) {
+        let Some(entry) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        for (action, reply) in replies {
+            let section = plan.sections.iter().filter(|s| s.section == action.section);
+            let findings = section.flat_map(|s| &s.findings);
+            for finding in findings.filter(|f| f.object == action.object && f.kind.is_drift()) {
+                for difference in &finding.differences {
+                    entry.fights.reverted(&action.object, &difference.path, &finding.claimed_by, now);
+                }
+            }
+            match reply {
+                Reply::AsWritten => entry.fights.accepted(&action.object),
+                Reply::Rewritten { unchanged } => entry.fights.rewritten(&action.object, *unchanged, now),
+            }
+        }
+    }
+
     /// What came of earlier attempts.
     pub fn attempt(&self, name: &str) -> Attempt {
         self.namespaces.get(name).map(|e| e.attempt.clone()).unwrap_or_default()

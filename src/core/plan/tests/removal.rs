@@ -91,7 +91,7 @@ fn what_is_only_held_back_is_not_removed() {
     ] {
         let id = id(&world, shown);
         assert!(
-            plan.sections.iter().flat_map(|s| &s.held).any(|h| h.id == id),
+            plan.sections.iter().flat_map(|s| &s.held).any(|h| h.id == Some(id.clone())),
             "{shown}"
         );
         assert!(plan.inventory.contains_key(&id), "{shown} stays on record");
