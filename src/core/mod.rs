@@ -6,6 +6,7 @@
 pub mod conditions;
 pub mod control;
 pub mod drift;
+pub mod exceptions;
 pub mod gate;
 pub mod merge;
 pub mod object;

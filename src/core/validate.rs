@@ -49,7 +49,7 @@ impl Problems {
     /// Checks the name of an item, which becomes part of an object's name.
     pub fn item_name(&mut self, path: impl Display, name: &str) {
         self.require(
-            name.len() <= 39 && is_dns_label(name),
+            is_item_name(name),
             path,
             "a name has at most 39 lower-case letters, digits and '-', and begins and ends with a letter or digit",
         );
@@ -184,6 +184,11 @@ pub fn is_dns_label(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-')
+}
+
+/// Whether a text may be the name of an item: short enough to stand behind `security-baseline-allow-`.
+pub fn is_item_name(text: &str) -> bool {
+    text.len() <= 39 && is_dns_label(text)
 }
 
 /// Whether a text is a DNS subdomain (RFC 1123).

@@ -3,6 +3,7 @@
 mod access;
 mod baseline;
 mod common;
+mod exception;
 mod network;
 mod pod_security;
 mod report;
@@ -12,6 +13,10 @@ mod status;
 pub use access::{Access, Binding, PolicyRule, Role, Subject, SubjectKind};
 pub use baseline::{DeletionPolicy, Mode, SecurityBaseline, SecurityBaselineSpec};
 pub use common::{LabelSelector, LabelSelectorRequirement, Quantity, ResourceList, SelectorOperator};
+pub use exception::{
+    BaselineException, BaselineExceptionSpec, BaselineExceptionStatus, ExceptionCondition, WaivedControl, WaivedHere,
+    Waiver,
+};
 pub use network::{
     Direction, DnsPeers, IpBlock, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
     NetworkPort, Protocol,
