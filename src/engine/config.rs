@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use k8s_openapi::jiff::SignedDuration;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::core::select::{ALWAYS_EXCLUDED, glob};
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub workers: u16,
     /// The share of a baseline's namespaces, in percent, that may be blocked or in conflict while it is still Ready.
     pub tolerated_percent: u8,
+    /// What holds for all exceptions.
+    pub exceptions: Exceptions,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
     #[serde(skip)]
     pub own_namespace: String,
@@ -41,6 +45,21 @@ pub struct ClusterDns {
     pub namespace: String,
     /// Its labels, as a label selector.
     pub label_selector: String,
+}
+
+/// What holds for all exceptions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Exceptions {
+    /// How long after its creation an exception may expire, at the most. Written as in Go, in hours: `720h`.
+    #[serde(deserialize_with = "duration")]
+    pub max_duration: SignedDuration,
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse()
+        .map_err(|_| D::Error::custom(format_args!("{text:?} is no duration: write hours, such as 720h")))
 }
 
 /// How logs are written.
@@ -93,6 +112,7 @@ impl Default for Config {
             cluster_dns: ClusterDns::default(),
             workers: 16,
             tolerated_percent: 20,
+            exceptions: Exceptions::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
     }
@@ -121,6 +141,17 @@ impl Default for ClusterDns {
         }
     }
 }
+
+impl Default for Exceptions {
+    fn default() -> Self {
+        Self {
+            max_duration: SignedDuration::from_hours(720),
+        }
+    }
+}
+
+/// The longest limit that may be set: a year. What is to last longer is no exception, but another baseline.
+const LONGEST_EXCEPTION: SignedDuration = SignedDuration::from_hours(8760);
 
 impl Config {
     /// Reads and checks a configuration file.
@@ -164,6 +195,13 @@ impl Config {
         if self.tolerated_percent > 100 {
             return invalid("toleratedPercent", "write a number from 0 to 100");
         }
+        let longest = self.exceptions.max_duration;
+        if !longest.is_positive() || longest > LONGEST_EXCEPTION {
+            return invalid(
+                "exceptions.maxDuration",
+                "write a duration of at most 8760h (a year), such as 720h",
+            );
+        }
         if self.excluded_namespaces.iter().any(|p| p.is_empty() || p.len() > 63) {
             return invalid(
                 "excludedNamespaces",
@@ -200,6 +238,10 @@ mod tests {
     #[test]
     fn an_empty_file_means_the_defaults() {
         assert_eq!(load("").unwrap(), Config::default());
+        for hours in ["168h", "8760h", "1h30m"] {
+            let config = load(&format!("exceptions: {{maxDuration: {hours}}}")).unwrap();
+            assert_eq!(config.exceptions.max_duration, hours.parse().unwrap());
+        }
         assert_eq!(
             load("stop: true\n").unwrap(),
             Config {
@@ -226,6 +268,12 @@ mod tests {
             ("logFormat: xml", "logFormat"),
             ("excludedNamespaces: ['']", "excludedNamespaces"),
             ("clusterDNS: {namespace: ''}", "clusterDNS"),
+            ("exceptions: {maxDuration: 0h}", "exceptions.maxDuration"),
+            ("exceptions: {maxDuration: -1h}", "exceptions.maxDuration"),
+            ("exceptions: {maxDuration: 8761h}", "exceptions.maxDuration"),
+            ("exceptions: {maxDuration: 30d}", "write hours, such as 720h"),
+            ("exceptions: {maxDuration: 720}", "write hours, such as 720h"),
+            ("exceptions: {max: 720h}", "max"),
         ] {
             let error = load(text).unwrap_err();
             assert!(
