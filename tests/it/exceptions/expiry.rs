@@ -125,6 +125,28 @@ async fn a_time_that_the_policy_cannot_read_is_refused() {
     assert!(refused.contains("security-baseline-exception-expiry"), "{refused}");
 }
 
+/// The controller manager checks the policy's expressions against the CRD's schema, but only for versions that are
+/// named: the policy is for all of them.
+#[tokio::test]
+async fn the_policy_fits_the_schema() {
+    let plane = installed().await;
+    let policy = "validatingadmissionpolicy/security-baseline-exception-expiry";
+    let path = "/spec/matchConstraints/resourceRules/0/apiVersions";
+    let named = json!([{"op": "replace", "path": path, "value": ["v1alpha1"]}]);
+    plane
+        .kubectl(&["patch", policy, "--type=json", &format!("--patch={named}")])
+        .await
+        .unwrap();
+    let get = ["get", policy, "--output=jsonpath={.status}"];
+    let checked = eventually("the policy was checked", Duration::from_secs(60), async || {
+        let status: Value = serde_json::from_str(&plane.kubectl(&get).await?)?;
+        anyhow::ensure!(status["observedGeneration"] == 2, "{status}");
+        Ok(status)
+    });
+    let status = checked.await.unwrap();
+    assert_eq!(status["typeChecking"], json!({}), "{status}");
+}
+
 #[tokio::test]
 async fn a_tighter_limit_holds_for_what_comes_and_locks_nothing_that_is_there() {
     let plane = installed().await;
