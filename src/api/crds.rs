@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use super::v1alpha1::{BaselineReport, Mode, SecurityBaseline};
+use super::v1alpha1::{BaselineException, BaselineReport, Mode, SecurityBaseline};
 
 /// A CRD as it is written to `crds/`: its file's name and its content.
 ///
@@ -35,18 +35,18 @@ impl GeneratedCrd {
 /// When a CRD cannot be serialised, which would be a mistake in the types.
 pub fn all() -> Result<Vec<GeneratedCrd>, serde_json::Error> {
     let mut baseline = finish(SecurityBaseline::crd())?;
-    let properties = &mut baseline["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
-    properties["spec"]["properties"]["mode"]["default"] = json!(Mode::Audit);
-    // The first default makes the second one apply to an object that has no status yet.
-    properties["status"]["default"] = json!({"observedGeneration": -1});
-    properties["status"]["properties"]["observedGeneration"]["default"] = json!(-1);
+    properties(&mut baseline)["spec"]["properties"]["mode"]["default"] = json!(Mode::Audit);
+    begin_unseen(&mut baseline);
+
+    let mut exception = finish(BaselineException::crd())?;
+    begin_unseen(&mut exception);
 
     let mut report = finish(BaselineReport::crd())?;
     if let Some(version) = report["spec"]["versions"][0].as_object_mut() {
         // One request writes a report whole: the operator is its only writer, so a status subresource guards nothing.
         version.remove("subresources");
     }
-    Ok([baseline, report]
+    Ok([baseline, report, exception]
         .into_iter()
         .map(|content| GeneratedCrd {
             file: format!(
@@ -56,6 +56,19 @@ pub fn all() -> Result<Vec<GeneratedCrd>, serde_json::Error> {
             content,
         })
         .collect())
+}
+
+/// The top-level properties of a CRD's only version.
+fn properties(crd: &mut Value) -> &mut Value {
+    &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+}
+
+/// Gives an object that nobody has looked at yet a status that says so.
+fn begin_unseen(crd: &mut Value) {
+    let status = &mut properties(crd)["status"];
+    // The first default makes the second one apply to an object that has no status yet.
+    status["default"] = json!({"observedGeneration": -1});
+    status["properties"]["observedGeneration"]["default"] = json!(-1);
 }
 
 fn finish(crd: CustomResourceDefinition) -> Result<Value, serde_json::Error> {

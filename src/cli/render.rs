@@ -154,27 +154,27 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
         ..NamespaceFacts::default()
     };
     let baselines = vec![Arc::new(Baseline {
-            name,
-            uid: String::new(),
-            created: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
-            generation: 1,
-            since: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
-            spec,
-            frozen: None,
-            replaced: None,
-            leaving: false,
-        })];
+        name,
+        uid: String::new(),
+        created: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+        generation: 1,
+        since: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+        spec,
+        frozen: None,
+        replaced: None,
+        leaving: false,
+    })];
     let cluster = Arc::new(ClusterFacts {
-            dns: Some(Destination {
-                peers: vec![NetworkPeer {
-                    namespace_selector: Some(selector("kubernetes.io/metadata.name", "kube-system")),
-                    pod_selector: Some(selector("k8s-app", "kube-dns")),
-                    ip_block: None,
-                }],
-                ports: vec![port(Protocol::Udp), port(Protocol::Tcp)],
-            }),
-            api_server: None,
-            grantable,
-        });
+        dns: Some(Destination {
+            peers: vec![NetworkPeer {
+                namespace_selector: Some(selector("kubernetes.io/metadata.name", "kube-system")),
+                pod_selector: Some(selector("k8s-app", "kube-dns")),
+                ip_block: None,
+            }],
+            ports: vec![port(Protocol::Udp), port(Protocol::Tcp)],
+        }),
+        api_server: None,
+        grantable,
+    });
     World::bare(facts, baselines, cluster, k8s_openapi::jiff::Timestamp::UNIX_EPOCH)
 }

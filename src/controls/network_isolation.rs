@@ -90,20 +90,13 @@ impl Control for NetworkIsolation {
                 }
             }
         }
-        for rule in section.allow.iter().filter(|rule| !is_for_all_pods(rule)) {
+        for rule in section.allow.iter().filter(|rule| !rule.is_for_all_pods()) {
             rendered
                 .children
                 .push(child(&format!("allow-{}", rule.name), &own_policy(section, rule)));
         }
         rendered
     }
-}
-
-/// Whether a named rule is for all pods of the namespace, and so part of the deny policies themselves.
-fn is_for_all_pods(rule: &NamedRule) -> bool {
-    rule.pod_selector
-        .as_ref()
-        .is_none_or(|s| s.match_labels.is_empty() && s.match_expressions.is_empty())
 }
 
 fn ingress(section: &Section) -> Vec<NetworkPolicyIngressRule> {
@@ -117,7 +110,7 @@ fn ingress(section: &Section) -> Vec<NetworkPolicyIngressRule> {
     let named = section
         .allow
         .iter()
-        .filter(|rule| is_for_all_pods(rule))
+        .filter(|rule| rule.is_for_all_pods())
         .flat_map(|rule| &rule.ingress);
     same.into_iter().chain(named.map(api::ingress_rule)).collect()
 }
@@ -161,7 +154,7 @@ fn egress(
     let named = section
         .allow
         .iter()
-        .filter(|rule| is_for_all_pods(rule))
+        .filter(|rule| rule.is_for_all_pods())
         .flat_map(|rule| &rule.egress);
     rules.extend(named.map(api::egress_rule));
     Ok(rules)

@@ -62,7 +62,9 @@ fn loosens(control: &dyn Control, before: &Effective, after: &Effective, cluster
     let written = |effective: &Effective| {
         let mut rendered = control.render(&effective.enforced.spec, &namespace, cluster);
         let enforced = |askers: Option<&super::merge::Askers>| askers.is_some_and(|a| a.mode() == Mode::Enforce);
-        rendered.children.retain(|child| enforced(effective.children.get(&child.id)));
+        rendered
+            .children
+            .retain(|child| enforced(effective.children.get(&child.id)));
         rendered
     };
     let (was, is) = (written(before), written(after));
@@ -71,29 +73,38 @@ fn loosens(control: &dyn Control, before: &Effective, after: &Effective, cluster
 
 /// Whether something that protects is gone or weaker.
 fn takes_away(was: &Rendered, is: &Rendered) -> bool {
-    was.children.iter().any(|child| match is.children.iter().find(|c| c.id == child.id) {
-        Some(now) => (child.id.kind.weaker)(&child.canonical(), &now.canonical()),
-        // What only grants protects nothing. What is merely held back stays as it is.
-        None => child.id.kind.grants.is_empty() && !is.held.iter().any(|held| held.id.as_ref() == Some(&child.id)),
-    })
+    was.children
+        .iter()
+        .any(|child| match is.children.iter().find(|c| c.id == child.id) {
+            Some(now) => (child.id.kind.weaker)(&child.canonical(), &now.canonical()),
+            // What only grants protects nothing. What is merely held back stays as it is.
+            None => child.id.kind.grants.is_empty() && !is.held.iter().any(|held| held.id.as_ref() == Some(&child.id)),
+        })
 }
 
 /// Whether there is a grant that was not there.
 fn grants_more(was: &Rendered, is: &Rendered) -> bool {
     let new = |child: &&super::object::Child| !was.children.iter().any(|c| c.id == child.id);
-    is.children.iter().filter(new).any(|child| !child.id.kind.grants.is_empty())
+    is.children
+        .iter()
+        .filter(new)
+        .any(|child| !child.id.kind.grants.is_empty())
 }
 
 /// Whether a Pod Security level or version is lower, or no longer asked for.
 fn lowers(before: &SecurityBaselineSpec, after: &SecurityBaselineSpec) -> bool {
     let Some(was) = &before.pod_security else { return false };
     let is = after.pod_security.clone().unwrap_or_default();
-    [(&was.enforce, &is.enforce), (&was.audit, &is.audit), (&was.warn, &is.warn)]
-        .into_iter()
-        .any(|(was, is)| match (was, is) {
-            (Some(was), Some(is)) => is.level < was.level || version(is) < version(was),
-            (was, is) => was.is_some() && is.is_none(),
-        })
+    [
+        (&was.enforce, &is.enforce),
+        (&was.audit, &is.audit),
+        (&was.warn, &is.warn),
+    ]
+    .into_iter()
+    .any(|(was, is)| match (was, is) {
+        (Some(was), Some(is)) => is.level < was.level || version(is) < version(was),
+        (was, is) => was.is_some() && is.is_none(),
+    })
 }
 
 fn version(standard: &PodSecurityStandard) -> u32 {
@@ -170,7 +181,9 @@ pub fn judge(change: &Change, count: &Count, limits: Limits, confirmed: &str) ->
     if count.enforced > 0 {
         what.push(format!("newly enforces {}", count.enforced));
     }
-    let grown = up_to.map(|up_to| format!(" (it was confirmed for {up_to})")).unwrap_or_default();
+    let grown = up_to
+        .map(|up_to| format!(" (it was confirmed for {up_to})"))
+        .unwrap_or_default();
     Err(bounded(
         &format!(
             "the change {} controls in {} of {} namespaces{grown} and waits; what was accepted before keeps holding. To go on: kubectl annotate --overwrite securitybaseline {} {CONFIRM}={token}-{}",

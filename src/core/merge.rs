@@ -171,12 +171,21 @@ pub fn merge(registry: Registry, baselines: &[Arc<Baseline>]) -> Effective {
                 }
             }
         }
-        note(registry, &mut effective.children, &mut effective.labels, &writes, &whole, place);
+        note(
+            registry,
+            &mut effective.children,
+            &mut effective.labels,
+            &writes,
+            &whole,
+            place,
+        );
         enforced.push((place, share));
         asked.push((place, whole));
     }
     effective.enforced = merged(&enforced);
-    effective.asked = audited.then(|| merged(&asked)).filter(|asked| asked.spec != effective.enforced.spec);
+    effective.asked = audited
+        .then(|| merged(&asked))
+        .filter(|asked| asked.spec != effective.enforced.spec);
     effective
 }
 
@@ -257,12 +266,19 @@ fn of<'a, S>(
     shares: &'a [(usize, SecurityBaselineSpec)],
     section: impl Fn(&'a SecurityBaselineSpec) -> Option<&'a S>,
 ) -> Vec<Share<'a, S>> {
-    shares.iter().filter_map(|(place, spec)| Some((*place, section(spec)?))).collect()
+    shares
+        .iter()
+        .filter_map(|(place, spec)| Some((*place, section(spec)?)))
+        .collect()
 }
 
 /// What a baseline enforced last of the sections that it no longer enforces, but still has: kept when its spec changes
 /// from `before` to `after`.
-pub fn frozen(registry: Registry, before: &Baseline, after: &SecurityBaselineSpec) -> Option<Arc<SecurityBaselineSpec>> {
+pub fn frozen(
+    registry: Registry,
+    before: &Baseline,
+    after: &SecurityBaselineSpec,
+) -> Option<Arc<SecurityBaselineSpec>> {
     let mut kept = SecurityBaselineSpec::default();
     let mut any = false;
     for control in registry {

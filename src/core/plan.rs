@@ -180,12 +180,23 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
     let merged = || Arc::new(merge(registry, &world.baselines));
     plan.effective = world.effective.clone().unwrap_or_else(merged);
 
-    let sections: Vec<Section> = registry.iter().filter_map(|c| section(*c, world, &plan.effective)).collect();
+    let sections: Vec<Section> = registry
+        .iter()
+        .filter_map(|c| section(*c, world, &plan.effective))
+        .collect();
     for section in &sections {
         let mut findings = Vec::new();
         let mut held = section.held.clone();
         for (child, mode, owner) in &section.children {
-            held.extend(children::keep(world, section.name, child, *mode, owner, &mut findings, &mut plan));
+            held.extend(children::keep(
+                world,
+                section.name,
+                child,
+                *mode,
+                owner,
+                &mut findings,
+                &mut plan,
+            ));
         }
         findings.extend(section.audited.iter().cloned());
         plan.sections.push(SectionPlan {
@@ -253,8 +264,18 @@ fn section(control: &dyn Control, world: &World, effective: &Effective) -> Optio
             section.labels.push((rule.clone(), Mode::Enforce, owner.clone()));
         }
     }
-    let is_held = |held: &&Held, mode: Mode| held.id.as_ref().and_then(|id| of(effective.children.get(id))).is_some_and(|(m, _)| m == mode);
-    section.held = enforced.held.iter().filter(|h| is_held(h, Mode::Enforce)).cloned().collect();
+    let is_held = |held: &&Held, mode: Mode| {
+        held.id
+            .as_ref()
+            .and_then(|id| of(effective.children.get(id)))
+            .is_some_and(|(m, _)| m == mode)
+    };
+    section.held = enforced
+        .held
+        .iter()
+        .filter(|h| is_held(h, Mode::Enforce))
+        .cloned()
+        .collect();
 
     let asked = asked.as_ref().unwrap_or(&enforced);
     for child in &asked.children {
@@ -262,7 +283,9 @@ fn section(control: &dyn Control, world: &World, effective: &Effective) -> Optio
             Some((Mode::Audit, owner)) => section.children.push((child.clone(), Mode::Audit, owner.clone())),
             Some(_) => {
                 let enforced = enforced.children.iter().find(|c| c.id == child.id);
-                section.audited.extend(enforced.and_then(|enforced| children::audited(enforced, child)));
+                section
+                    .audited
+                    .extend(enforced.and_then(|enforced| children::audited(enforced, child)));
             }
             None => {}
         }
@@ -272,12 +295,16 @@ fn section(control: &dyn Control, world: &World, effective: &Effective) -> Optio
             Some((Mode::Audit, owner)) => section.labels.push((rule.clone(), Mode::Audit, owner.clone())),
             Some(_) => {
                 let enforced = enforced.labels.iter().find(|r| r.key == rule.key);
-                section.audited.extend(enforced.and_then(|enforced| labels::audited(world, enforced, rule)));
+                section
+                    .audited
+                    .extend(enforced.and_then(|enforced| labels::audited(world, enforced, rule)));
             }
             None => {}
         }
     }
-    section.held.extend(asked.held.iter().filter(|h| is_held(h, Mode::Audit)).cloned());
+    section
+        .held
+        .extend(asked.held.iter().filter(|h| is_held(h, Mode::Audit)).cloned());
     Some(section)
 }
 
@@ -311,9 +338,17 @@ impl Plan {
 
 /// The baseline that something is on record for, if it may say what becomes of it: one that holds the namespace, or one
 /// that lets it go and takes along what was created for it. And whether it is removed, or only told.
-pub(super) fn remover<'a>(world: &'a World, uid: &str, mode: impl Fn(&Baseline) -> Mode) -> Option<(&'a Baseline, Mode)> {
+pub(super) fn remover<'a>(
+    world: &'a World,
+    uid: &str,
+    mode: impl Fn(&Baseline) -> Mode,
+) -> Option<(&'a Baseline, Mode)> {
     if let Some(holding) = world.baselines.iter().find(|b| b.uid == uid) {
-        let mode = if holding.spec.suspend { Mode::Audit } else { mode(holding) };
+        let mode = if holding.spec.suspend {
+            Mode::Audit
+        } else {
+            mode(holding)
+        };
         return Some((holding, mode));
     }
     let released = world.released.iter().find(|b| b.uid == uid)?;

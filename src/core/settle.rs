@@ -15,8 +15,8 @@ use super::text::bounded;
 use super::world::{Baseline, World};
 use super::{gate, plan};
 use crate::api::v1alpha1::{
-    AdmittingLabel, AskedLess, BaselineReportStatus, ContestedObject, ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline,
-    InventoryEntry, LabelEntry, Mode, Note,
+    AdmittingLabel, AskedLess, BaselineReportStatus, ContestedObject, ControlReport, ControlState, DriftLedger,
+    DriftRecord, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Mode, Note,
 };
 
 /// The most records that a report's ledger holds.
@@ -175,12 +175,23 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
         type_: "Contested",
         holds: !contests.is_empty(),
         reason: contests.first().map_or("NotContested", |contest| contest.reason),
-        message: contests.first().map_or_else(|| "nobody undoes what is repaired".to_owned(), fought_over),
+        message: contests
+            .first()
+            .map_or_else(|| "nobody undoes what is repaired".to_owned(), fought_over),
     };
     let report = BaselineReportStatus {
-        conditions: conditions::conditions(vec![ready, drifted, contested], &world.prior.conditions, None, world.now),
+        conditions: conditions::conditions(
+            vec![ready, drifted, contested],
+            &world.prior.conditions,
+            None,
+            world.now,
+        ),
         baselines: baselines(world, plan),
-        conflicts: plan.conflicts().take(32).map(|conflict| plan.told_of(conflict)).collect(),
+        conflicts: plan
+            .conflicts()
+            .take(32)
+            .map(|conflict| plan.told_of(conflict))
+            .collect(),
         controls,
         contested: contests.into_iter().map(told_contest).collect(),
         drift: DriftLedger {
@@ -241,7 +252,9 @@ fn fought_over(contest: &Contest) -> String {
         )
     } else {
         let field = if path.is_empty() { "it" } else { path };
-        format!("{object}: {by} (as it calls itself) keeps changing {field}, {reverts} times so far; each time it is repaired")
+        format!(
+            "{object}: {by} (as it calls itself) keeps changing {field}, {reverts} times so far; each time it is repaired"
+        )
     };
     bounded(&told, 1024)
 }
@@ -296,10 +309,15 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[C
             let askers = &section.askers;
             askers.enforcing.contains(&place) || askers.auditing.contains(&place)
         });
-        let its = controls.iter().zip(takes_part).filter_map(|(control, its)| its.then_some(control));
+        let its = controls
+            .iter()
+            .zip(takes_part)
+            .filter_map(|(control, its)| its.then_some(control));
         let (mut standing, mut reason, mut message) = standing(plan, its);
         let yields = plan.conflicts().find(|c| c.yields == place);
-        let conflict = yields.or_else(|| plan.conflicts().find(|c| c.holds == place)).map(|c| plan.told_of(c));
+        let conflict = yields
+            .or_else(|| plan.conflicts().find(|c| c.holds == place))
+            .map(|c| plan.told_of(c));
         if let (Some(_), Some(conflict), true) = (yields, &conflict, standing < Standing::Blocked) {
             standing = Standing::Conflict;
             reason = "Conflict".to_owned();
@@ -351,7 +369,10 @@ impl Plan {
         let name = |place: usize| self.baselines().get(place).map(|b| b.name.clone()).unwrap_or_default();
         // Where nothing is enforced, what is audited is what would apply.
         let merged = [Some(&self.effective.enforced), self.effective.asked.as_ref()];
-        let values = merged.into_iter().flatten().find_map(|merged| merged.values.get(section));
+        let values = merged
+            .into_iter()
+            .flatten()
+            .find_map(|merged| merged.values.get(section));
         let value = |supplied: &Supplied| EffectiveValue {
             field: bounded(&supplied.field, 384),
             value: bounded(&supplied.value, 256),

@@ -109,7 +109,9 @@ impl Named {
     /// The first of them, in a sentence.
     fn example(&self) -> String {
         let first = self.first.values().next();
-        first.map(|f| format!("{}: {}", f.namespace, f.message)).unwrap_or_default()
+        first
+            .map(|f| format!("{}: {}", f.namespace, f.message))
+            .unwrap_or_default()
     }
 }
 
@@ -268,7 +270,10 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
         Some(left) => format!(
             "being deleted; what was created for it is still to be removed from {}{}",
             namespaces(i64::try_from(left.namespaces).unwrap_or(i64::MAX)),
-            left.example.as_ref().map(|name| format!(", such as {name}")).unwrap_or_default(),
+            left.example
+                .as_ref()
+                .map(|name| format!(", such as {name}"))
+                .unwrap_or_default(),
         ),
         None => format!(
             "{} of {} still to be worked on",
@@ -345,12 +350,18 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
                 ConditionType::Contested if counts.contested > 0 => (
                     true,
                     "Contested",
-                    format!("{} contested; {}", namespaces(counts.contested), tally.contested.example()),
+                    format!(
+                        "{} contested; {}",
+                        namespaces(counts.contested),
+                        tally.contested.example()
+                    ),
                 ),
                 ConditionType::Contested => (false, "NotContested", "nobody reverts what is repaired".to_owned()),
                 ConditionType::Degraded => (
                     degraded_reason != "NotDegraded",
-                    degraded_reason, bounded(&degraded_message, 4096)),
+                    degraded_reason,
+                    bounded(&degraded_message, 4096),
+                ),
             };
             Verdict {
                 type_: type_.as_str(),

@@ -75,12 +75,22 @@ fn of_pod(pod: &Value, what: &str, resource: &str) -> Milli {
     // What is stated for the pod as a whole holds instead.
     let stated = spec["resources"][what].get(resource).and_then(quantity);
     let used = stated.map_or(together.max(start), |stated| stated.0);
-    let overhead = spec["overhead"].get(resource).and_then(quantity).map_or(0, |overhead| overhead.0);
-    Milli(if what == "limits" && used == 0 { 0 } else { used + overhead })
+    let overhead = spec["overhead"]
+        .get(resource)
+        .and_then(quantity)
+        .map_or(0, |overhead| overhead.0);
+    Milli(if what == "limits" && used == 0 {
+        0
+    } else {
+        used + overhead
+    })
 }
 
 fn amount(resources: &Value, what: &str, resource: &str) -> i128 {
-    resources[what].get(resource).and_then(quantity).map_or(0, |amount| amount.0)
+    resources[what]
+        .get(resource)
+        .and_then(quantity)
+        .map_or(0, |amount| amount.0)
 }
 
 fn quantity(value: &Value) -> Option<Milli> {
@@ -93,11 +103,23 @@ fn quantity(value: &Value) -> Option<Milli> {
 
 fn in_scope(quota: &Value, pod: &Value) -> bool {
     let scopes = quota["scopes"].as_array().into_iter().flatten();
-    let by_name = |scope: &Value| scope.as_str().is_some_and(|scope| has(pod, scope, "Exists", &Value::Null));
-    let requirements = quota["scopeSelector"]["matchExpressions"].as_array().into_iter().flatten();
+    let by_name = |scope: &Value| {
+        scope
+            .as_str()
+            .is_some_and(|scope| has(pod, scope, "Exists", &Value::Null))
+    };
+    let requirements = quota["scopeSelector"]["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten();
     let by_requirement = |r: &Value| {
         let (scope, operator) = (r["scopeName"].as_str(), r["operator"].as_str());
-        has(pod, scope.unwrap_or_default(), operator.unwrap_or_default(), &r["values"])
+        has(
+            pod,
+            scope.unwrap_or_default(),
+            operator.unwrap_or_default(),
+            &r["values"],
+        )
     };
     scopes.into_iter().all(by_name) && requirements.into_iter().all(by_requirement)
 }
@@ -112,7 +134,9 @@ fn has(pod: &Value, scope: &str, operator: &str, values: &Value) -> bool {
         "NotBestEffort" => !best_effort(spec),
         "PriorityClass" => {
             let class = spec["priorityClassName"].as_str().unwrap_or_default();
-            let listed = values.as_array().is_some_and(|values| values.iter().any(|v| v == class));
+            let listed = values
+                .as_array()
+                .is_some_and(|values| values.iter().any(|v| v == class));
             match operator {
                 "In" => listed,
                 "NotIn" => !listed,
@@ -137,10 +161,14 @@ fn has(pod: &Value, scope: &str, operator: &str, values: &Value) -> bool {
 
 /// Whether no container asks for anything (source: the QoS classes of pods).
 fn best_effort(spec: &Value) -> bool {
-    let all = ["containers", "initContainers"].iter().flat_map(|field| spec[field].as_array().into_iter().flatten());
+    let all = ["containers", "initContainers"]
+        .iter()
+        .flat_map(|field| spec[field].as_array().into_iter().flatten());
     !all.chain([spec]).any(|container| {
         ["requests", "limits"].iter().any(|what| {
-            ["cpu", "memory"].iter().any(|resource| amount(&container["resources"], what, resource) > 0)
+            ["cpu", "memory"]
+                .iter()
+                .any(|resource| amount(&container["resources"], what, resource) > 0)
         })
     })
 }

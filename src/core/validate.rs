@@ -10,9 +10,7 @@ use ipnet::IpNet;
 use super::control::Registry;
 use super::quantity::Milli;
 use super::text::bounded;
-use crate::api::v1alpha1::{
-    FieldProblem, LabelSelector, ResourceList, SecurityBaselineSpec, SelectorOperator,
-};
+use crate::api::v1alpha1::{FieldProblem, LabelSelector, ResourceList, SecurityBaselineSpec, SelectorOperator};
 
 /// What is wrong with a spec, field by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +47,7 @@ impl Problems {
     /// Checks the name of an item, which becomes part of an object's name.
     pub fn item_name(&mut self, path: impl Display, name: &str) {
         self.require(
-            name.len() <= 39 && is_dns_label(name),
+            is_item_name(name),
             path,
             "a name has at most 39 lower-case letters, digits and '-', and begins and ends with a letter or digit",
         );
@@ -172,7 +170,9 @@ pub fn validate(registry: Registry, spec: &SecurityBaselineSpec) -> Problems {
         format_args!("at most {MOST_RELEASED} names: remove those of namespaces that were let go already"),
     );
     problems.require(
-        spec.rollout.as_ref().is_none_or(|r| (1..=1_000_000).contains(&r.max_namespaces_per_minute)),
+        spec.rollout
+            .as_ref()
+            .is_none_or(|r| (1..=1_000_000).contains(&r.max_namespaces_per_minute)),
         "spec.rollout.maxNamespacesPerMinute",
         "write a number from 1 to 1000000: to write nothing, use suspend",
     );
@@ -199,6 +199,11 @@ pub fn is_dns_label(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-')
+}
+
+/// Whether a text may be the name of an item: short enough to stand behind `security-baseline-allow-`.
+pub fn is_item_name(text: &str) -> bool {
+    text.len() <= 39 && is_dns_label(text)
 }
 
 /// Whether a text is a DNS subdomain (RFC 1123).

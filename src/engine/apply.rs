@@ -189,11 +189,7 @@ async fn remove(
 }
 
 /// Applies exactly these labels. The UID makes it fail rather than reach another namespace of the same name.
-async fn label(
-    context: &Context,
-    world: &World,
-    labels: &BTreeMap<String, String>,
-) -> Result<Reply, Failed> {
+async fn label(context: &Context, world: &World, labels: &BTreeMap<String, String>) -> Result<Reply, Failed> {
     let name = &world.namespace.name;
     let body = label_body(world, labels);
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
@@ -202,7 +198,9 @@ async fn label(
     let written = in_time(api.patch(name, &params, &Patch::Apply(&body))).await?;
     let written = serde_json::to_value(&written).map_err(kube::Error::SerdeError)?;
     context.index.lock().namespace_seen(&written);
-    let as_written = labels.iter().all(|(key, value)| written["metadata"]["labels"][key] == **value);
+    let as_written = labels
+        .iter()
+        .all(|(key, value)| written["metadata"]["labels"][key] == **value);
     Ok(if as_written {
         Reply::AsWritten
     } else {

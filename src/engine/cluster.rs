@@ -264,7 +264,13 @@ impl Sink for Baselines {
         let entry = baselines::judge(before, &object);
         let news = before.is_none_or(|b| {
             (&b.uid, b.judged, &b.confirmed, b.deleted, b.finalizer)
-                != (&entry.uid, entry.judged, &entry.confirmed, entry.deleted, entry.finalizer)
+                != (
+                    &entry.uid,
+                    entry.judged,
+                    &entry.confirmed,
+                    entry.deleted,
+                    entry.finalizer,
+                )
         });
         let resumed = before.is_some_and(|b| b.resumed != entry.resumed);
         let uid = entry.uid.clone();

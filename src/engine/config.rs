@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use k8s_openapi::jiff::SignedDuration;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::core::select::{ALWAYS_EXCLUDED, glob};
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub brake: Brake,
     /// How fast namespaces that exist already are enforced for the first time.
     pub rollout: Rollout,
+    /// What holds for all exceptions.
+    pub exceptions: Exceptions,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
     #[serde(skip)]
     pub own_namespace: String,
@@ -66,6 +70,21 @@ pub struct ClusterDns {
     pub namespace: String,
     /// Its labels, as a label selector.
     pub label_selector: String,
+}
+
+/// What holds for all exceptions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Exceptions {
+    /// How long after its creation an exception may expire, at the most. Written as in Go, in hours: `720h`.
+    #[serde(deserialize_with = "duration")]
+    pub max_duration: SignedDuration,
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse()
+        .map_err(|_| D::Error::custom(format_args!("{text:?} is no duration: write hours, such as 720h")))
 }
 
 /// How logs are written.
@@ -120,6 +139,7 @@ impl Default for Config {
             tolerated_percent: 20,
             brake: Brake::default(),
             rollout: Rollout::default(),
+            exceptions: Exceptions::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
     }
@@ -166,6 +186,17 @@ impl Default for ClusterDns {
         }
     }
 }
+
+impl Default for Exceptions {
+    fn default() -> Self {
+        Self {
+            max_duration: SignedDuration::from_hours(720),
+        }
+    }
+}
+
+/// The longest limit that may be set: a year. What is to last longer is no exception, but another baseline.
+const LONGEST_EXCEPTION: SignedDuration = SignedDuration::from_hours(8760);
 
 impl Config {
     /// Reads and checks a configuration file.
@@ -218,6 +249,13 @@ impl Config {
         if !(1..=100).contains(&self.rollout.stop_at_refused_percent) {
             return invalid("rollout.stopAtRefusedPercent", "write a number from 1 to 100");
         }
+        let longest = self.exceptions.max_duration;
+        if !longest.is_positive() || longest > LONGEST_EXCEPTION {
+            return invalid(
+                "exceptions.maxDuration",
+                "write a duration of at most 8760h (a year), such as 720h",
+            );
+        }
         if self.excluded_namespaces.iter().any(|p| p.is_empty() || p.len() > 63) {
             return invalid(
                 "excludedNamespaces",
@@ -254,6 +292,10 @@ mod tests {
     #[test]
     fn an_empty_file_means_the_defaults() {
         assert_eq!(load("").unwrap(), Config::default());
+        for hours in ["168h", "8760h", "1h30m"] {
+            let config = load(&format!("exceptions: {{maxDuration: {hours}}}")).unwrap();
+            assert_eq!(config.exceptions.max_duration, hours.parse().unwrap());
+        }
         assert_eq!(
             load("stop: true\n").unwrap(),
             Config {
@@ -284,6 +326,12 @@ mod tests {
             ("logFormat: xml", "logFormat"),
             ("excludedNamespaces: ['']", "excludedNamespaces"),
             ("clusterDNS: {namespace: ''}", "clusterDNS"),
+            ("exceptions: {maxDuration: 0h}", "exceptions.maxDuration"),
+            ("exceptions: {maxDuration: -1h}", "exceptions.maxDuration"),
+            ("exceptions: {maxDuration: 8761h}", "exceptions.maxDuration"),
+            ("exceptions: {maxDuration: 30d}", "write hours, such as 720h"),
+            ("exceptions: {maxDuration: 720}", "write hours, such as 720h"),
+            ("exceptions: {max: 720h}", "max"),
         ] {
             let error = load(text).unwrap_err();
             assert!(

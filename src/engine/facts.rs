@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use crate::api::v1alpha1::{BaselineReportStatus, ContestedObject, HeldBaseline, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol};
+use crate::api::v1alpha1::{
+    BaselineReportStatus, ContestedObject, HeldBaseline, IpBlock, LabelSelector, NetworkPeer, NetworkPort, Protocol,
+};
 use crate::controls;
 use crate::core::conditions;
 use crate::core::drift::claimed_by;
 use crate::core::fight::{Contest, Fights};
 use crate::core::object::{ChildId, Digest, FIELD_MANAGER};
-use crate::core::world::{Destination, GrantableRule, Membership, NamespaceFacts, Prior, PriorDrift, Recorded, RecordedLabel};
+use crate::core::world::{
+    Destination, GrantableRule, Membership, NamespaceFacts, Prior, PriorDrift, Recorded, RecordedLabel,
+};
 
 /// A text field of an object's metadata; empty where it is missing.
 pub fn meta<'a>(object: &'a Value, field: &str) -> &'a str {

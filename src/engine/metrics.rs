@@ -154,11 +154,4 @@ impl Metrics {
 }
 
 /// The states of the metric `security_baseline_namespaces`.
-pub const STATES: [&str; 6] = [
-    "compliant",
-    "drifted",
-    "pending",
-    "blocked",
-    "conflicting",
-    "weakened",
-];
+pub const STATES: [&str; 6] = ["compliant", "drifted", "pending", "blocked", "conflicting", "weakened"];

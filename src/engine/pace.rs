@@ -90,11 +90,17 @@ mod tests {
         }
         assert_eq!(pace.turn("a", 60), Turn::In(Duration::from_secs(1)));
         assert_eq!(pace.turn("a", 60), Turn::In(Duration::from_secs(2)));
-        assert_eq!(pace.turn("b", 60), Turn::In(Duration::ZERO), "each baseline has its own");
+        assert_eq!(
+            pace.turn("b", 60),
+            Turn::In(Duration::ZERO),
+            "each baseline has its own"
+        );
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!(pace.turn("a", 60), Turn::In(Duration::ZERO));
         tokio::time::advance(Duration::from_secs(600)).await;
-        let at_once = (0..100).filter(|_| pace.turn("a", 60) == Turn::In(Duration::ZERO)).count();
+        let at_once = (0..100)
+            .filter(|_| pace.turn("a", 60) == Turn::In(Duration::ZERO))
+            .count();
         assert_eq!(at_once, 60, "turns are not saved up");
     }
 

@@ -26,7 +26,11 @@ const WAY_OUT: &str = "mend it, waive it with a BaselineException, or set spec.p
 ///
 /// # Errors
 /// That of a request. Nothing is enforced then: what could not be looked at is not known to be harmless.
-pub async fn look(context: &Arc<Context>, world: &World, checks: &[Check]) -> kube::Result<Vec<(&'static str, Checked)>> {
+pub async fn look(
+    context: &Arc<Context>,
+    world: &World,
+    checks: &[Check],
+) -> kube::Result<Vec<(&'static str, Checked)>> {
     let mut looks = Vec::new();
     for check in checks {
         let looked = match check.preflight {
@@ -102,7 +106,9 @@ fn warning(header: &str) -> Option<String> {
 /// What the API server's warnings say of pods that would violate the new level: a headline, a line for each kind of
 /// violation, and, where not all pods were looked at, how many were.
 fn violations(namespace: &str, warnings: &[String]) -> Option<Held> {
-    let headline = warnings.iter().position(|w| w.starts_with("existing pods in namespace"))?;
+    let headline = warnings
+        .iter()
+        .position(|w| w.starts_with("existing pods in namespace"))?;
     let partly = warnings.iter().find(|w| w.contains("only checked against the first"));
     let lines: Vec<&str> = warnings[headline + 1..]
         .iter()
@@ -110,10 +116,7 @@ fn violations(namespace: &str, warnings: &[String]) -> Option<Held> {
         .map(String::as_str)
         .collect();
     let pods: usize = lines.iter().map(|line| pods_in(line)).sum();
-    let checked = partly.map_or_else(
-        || "all pods were checked".to_owned(),
-        |partly| bounded(partly, 200),
-    );
+    let checked = partly.map_or_else(|| "all pods were checked".to_owned(), |partly| bounded(partly, 200));
     Some(Held {
         object: format!("Namespace/{namespace}"),
         id: None,
@@ -127,7 +130,9 @@ fn violations(namespace: &str, warnings: &[String]) -> Option<Held> {
 
 /// How many pods a line of a warning is about: `name: why`, or `name (and 2 other pods): why`.
 fn pods_in(line: &str) -> usize {
-    let more = line.split_once("(and ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<usize>().ok());
+    let more = line
+        .split_once("(and ")
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse::<usize>().ok());
     1 + more.unwrap_or_default()
 }
 
@@ -144,12 +149,17 @@ async fn usage(context: &Context, world: &World, check: &Check) -> kube::Result<
         if let Value::Array(items) = page["items"].take() {
             pods.extend(items.into_iter().map(trimmed));
         }
-        next = page["metadata"]["continue"].as_str().filter(|c| !c.is_empty()).map(ToOwned::to_owned);
+        next = page["metadata"]["continue"]
+            .as_str()
+            .filter(|c| !c.is_empty())
+            .map(ToOwned::to_owned);
         if next.is_none() || pods.len() >= MOST_PODS {
             break;
         }
     }
-    let partly = next.map(|_| format!(" (of the first {} pods alone)", pods.len())).unwrap_or_default();
+    let partly = next
+        .map(|_| format!(" (of the first {} pods alone)", pods.len()))
+        .unwrap_or_default();
     let mut held = Vec::new();
     for child in &check.children {
         let found = above(&child.fields["spec"], &pods);
@@ -163,7 +173,10 @@ async fn usage(context: &Context, world: &World, check: &Check) -> kube::Result<
         held.push(Held::child(
             child.id.clone(),
             "QuotaBelowUsage",
-            format!("{}{partly}: no pod could be made anew; {WAY_OUT}", bounded(&told.join("; "), 600)),
+            format!(
+                "{}{partly}: no pod could be made anew; {WAY_OUT}",
+                bounded(&told.join("; "), 600)
+            ),
         ));
     }
     Ok(held)
@@ -174,13 +187,22 @@ fn trimmed(mut pod: Value) -> Value {
     let mut spec = pod["spec"].take();
     for containers in ["containers", "initContainers"] {
         for container in spec[containers].as_array_mut().into_iter().flatten() {
-            *container = json!({"resources": container["resources"].take(), "restartPolicy": container["restartPolicy"].take()});
+            *container =
+                json!({"resources": container["resources"].take(), "restartPolicy": container["restartPolicy"].take()});
         }
     }
     if let Some(spec) = spec.as_object_mut() {
         spec.retain(|key, _| {
-            ["containers", "initContainers", "overhead", "resources", "activeDeadlineSeconds", "priorityClassName", "affinity"]
-                .contains(&key.as_str())
+            [
+                "containers",
+                "initContainers",
+                "overhead",
+                "resources",
+                "activeDeadlineSeconds",
+                "priorityClassName",
+                "affinity",
+            ]
+            .contains(&key.as_str())
         });
     }
     json!({"spec": spec, "status": {"phase": pod["status"]["phase"].take()}})
@@ -200,8 +222,17 @@ mod tests {
         ]
         .map(ToOwned::to_owned);
         let held = violations("team-a", &warnings).unwrap();
-        assert_eq!((held.object.as_str(), held.reason), ("Namespace/team-a", "ViolatingPods"));
-        for told in ["4 pods", "first 3000 of 5000", "web-1 (and 2 other pods)", "job: hostNetwork", "preflight"] {
+        assert_eq!(
+            (held.object.as_str(), held.reason),
+            ("Namespace/team-a", "ViolatingPods")
+        );
+        for told in [
+            "4 pods",
+            "first 3000 of 5000",
+            "web-1 (and 2 other pods)",
+            "job: hostNetwork",
+            "preflight",
+        ] {
             assert!(held.message.contains(told), "{told}: {}", held.message);
         }
         assert_eq!(violations("team-a", &["something else".to_owned()]), None);

@@ -217,7 +217,9 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
 fn postpone(context: &Context, name: &Arc<str>) {
     let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
     let wait = retry(retries, LONGEST_TRANSIENT, context.clock.jitter());
-    context.queue.push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
+    context
+        .queue
+        .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
 }
 
 /// Reads again what turned out not to be as it was thought to be.
@@ -288,9 +290,16 @@ fn rollout(context: &Context, plan: &Plan, run: &Run, job: &Job) {
         }
     }
     let Some(uid) = baseline else { return };
-    if context.pace.count(uid, done, refused, context.config.rollout.stop_at_refused_percent) {
+    if context
+        .pace
+        .count(uid, done, refused, context.config.rollout.stop_at_refused_percent)
+    {
         tracing::warn!(?job.key, "a rollout stops: too many of its writes are refused");
-        let name = plan.baselines().iter().find(|b| b.uid == *uid).map(|b| b.name.as_str().into());
+        let name = plan
+            .baselines()
+            .iter()
+            .find(|b| b.uid == *uid)
+            .map(|b| b.name.as_str().into());
         context.index.lock().take_turns_back();
         if let Some(name) = name {
             context.queue.push(Key::Baseline(name), Lane::Status);

@@ -99,7 +99,9 @@ async fn every_sample_applies_without_a_warning_and_comes_true() {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&samples).unwrap() {
         let path = entry.unwrap().path();
-        if path.file_name().is_some_and(|name| name != "kustomization.yaml") {
+        // The exception's needs a date first, and has a test of its own.
+        let apart = ["kustomization.yaml", crate::exceptions::SAMPLE];
+        if path.file_name().is_some_and(|name| !apart.iter().any(|a| name == *a)) {
             let path = path.to_str().unwrap().to_owned();
             let apply = [
                 "--warnings-as-errors",

@@ -16,6 +16,7 @@ mod contract;
 mod docs;
 mod drift;
 mod enforcement;
+mod exceptions;
 mod faults;
 mod membership;
 mod network;

@@ -47,12 +47,14 @@ pub async fn own() -> (ControlPlane, Stage) {
 pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
     let (group, version, plural) = match kind {
         "SecurityBaseline" => ("securitybaseline.dev", "v1alpha1", "securitybaselines"),
+        "BaselineException" => ("securitybaseline.dev", "v1alpha1", "baselineexceptions"),
         "BaselineReport" => ("securitybaseline.dev", "v1alpha1", "baselinereports"),
         "NetworkPolicy" => ("networking.k8s.io", "v1", "networkpolicies"),
         "ResourceQuota" => ("", "v1", "resourcequotas"),
         "LimitRange" => ("", "v1", "limitranges"),
         "Role" => ("rbac.authorization.k8s.io", "v1", "roles"),
         "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+        "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
         "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
         "Namespace" => ("", "v1", "namespaces"),
         "Service" => ("", "v1", "services"),

@@ -105,7 +105,9 @@ fn schemas_are_structural() {
                 ));
             }
         }
-        if schema["x-kubernetes-preserve-unknown-fields"] == true && ![".status.applied", ".status.enforcedBefore"].contains(&path) {
+        if schema["x-kubernetes-preserve-unknown-fields"] == true
+            && ![".status.applied", ".status.enforcedBefore"].contains(&path)
+        {
             return Some("takes anything".into());
         }
         None
@@ -147,6 +149,8 @@ fn nothing_is_nullable_and_nothing_defaulted_but_what_is_meant_to_be() {
             r#"securitybaselines.yaml .spec.mode: "Audit""#,
             r#"securitybaselines.yaml .status.observedGeneration: -1"#,
             r#"securitybaselines.yaml .status: {"observedGeneration":-1}"#,
+            r#"baselineexceptions.yaml .status.observedGeneration: -1"#,
+            r#"baselineexceptions.yaml .status: {"observedGeneration":-1}"#,
         ]
     );
     let with_null = offenders(|_, schema| {
@@ -221,19 +225,30 @@ fn unknown_fields_of_a_spec_are_refused_when_they_are_decoded() {
             "{spec}"
         );
     }
+    for waiver in [
+        json!({"control": "limitRanges", "object": ["LimitRange/security-baseline-defaults"]}),
+        json!({"control": "podSecurity", "levels": "baseline"}),
+    ] {
+        assert!(
+            serde_json::from_value::<super::super::v1alpha1::Waiver>(waiver.clone()).is_err(),
+            "{waiver}"
+        );
+    }
 }
 
 #[test]
-fn a_baseline_is_listed_with_what_one_looks_for_first() {
-    let crd = &all().unwrap()[0].content;
-    let columns: Vec<_> = crd["spec"]["versions"][0]["additionalPrinterColumns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| (c["name"].as_str().unwrap(), c["jsonPath"].as_str().unwrap()))
-        .collect();
+fn baselines_and_exceptions_are_listed_with_what_one_looks_for_first() {
+    let all = all().unwrap();
+    let columns = |crd: usize| -> Vec<_> {
+        all[crd].content["spec"]["versions"][0]["additionalPrinterColumns"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| (c["name"].as_str().unwrap(), c["jsonPath"].as_str().unwrap()))
+            .collect()
+    };
     assert_eq!(
-        columns,
+        columns(0),
         [
             ("Ready", r#".status.conditions[?(@.type=="Ready")].status"#),
             ("Mode", ".spec.mode"),
@@ -241,6 +256,17 @@ fn a_baseline_is_listed_with_what_one_looks_for_first() {
             ("Drifted", ".status.namespaces.drifted"),
             ("Blocked", ".status.namespaces.blocked"),
             ("Reason", r#".status.conditions[?(@.type=="Ready")].reason"#),
+            ("Age", ".metadata.creationTimestamp"),
+        ]
+    );
+    assert_eq!(
+        columns(2),
+        [
+            ("Active", r#".status.conditions[?(@.type=="Active")].status"#),
+            ("Reason", r#".status.conditions[?(@.type=="Active")].reason"#),
+            ("Namespaces", ".spec.namespaces"),
+            ("Expires", ".spec.expiresAt"),
+            ("Approver", ".spec.approver"),
             ("Age", ".metadata.creationTimestamp"),
         ]
     );
@@ -257,6 +283,7 @@ fn every_column_shows_a_field_that_exists() {
         {
             let path = column["jsonPath"].as_str().unwrap();
             let path = path.replace(r#"[?(@.type=="Ready")]"#, "[]");
+            let path = path.replace(r#"[?(@.type=="Active")]"#, "[]");
             assert!(path.starts_with(".metadata.") || known.contains(&path), "{path}");
         }
     }
@@ -288,9 +315,16 @@ fn the_kinds_are_what_people_and_tools_call_them() {
                 "baselinereports.securitybaseline.dev",
                 "Namespaced"
             ),
+            (
+                "baselineexceptions.yaml",
+                "baselineexceptions.securitybaseline.dev",
+                "Cluster"
+            ),
         ]
     );
-    assert!(all[0].content["spec"]["versions"][0]["subresources"]["status"].is_object());
+    for answered in [0, 2] {
+        assert!(all[answered].content["spec"]["versions"][0]["subresources"]["status"].is_object());
+    }
     assert!(
         all[1].content["spec"]["versions"][0].get("subresources").is_none(),
         "a report is written whole"

@@ -3,6 +3,7 @@
 mod access;
 mod baseline;
 mod common;
+mod exception;
 mod network;
 mod pod_security;
 mod report;
@@ -12,14 +13,19 @@ mod status;
 pub use access::{Access, Binding, PolicyRule, Role, Subject, SubjectKind};
 pub use baseline::{DeletionPolicy, Mode, Preflight, Rollout, SecurityBaseline, SecurityBaselineSpec};
 pub use common::{LabelSelector, LabelSelectorRequirement, Quantity, ResourceList, SelectorOperator};
+pub use exception::{
+    BaselineException, BaselineExceptionSpec, BaselineExceptionStatus, ExceptionCondition, WaivedControl, WaivedHere,
+    Waiver,
+};
 pub use network::{
     Direction, DnsPeers, IpBlock, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
     NetworkPort, Protocol,
 };
 pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
 pub use report::{
-    AdmittingLabel, AskedLess, BaselineReport, BaselineReportFields, BaselineReportStatus, ContestedObject, ControlReport, ControlState, DriftLedger, DriftRecord,
-    EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Note,
+    AdmittingLabel, AskedLess, BaselineReport, BaselineReportFields, BaselineReportStatus, ContestedObject,
+    ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry,
+    Note,
 };
 pub use resources::{
     LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, QuotaScope, QuotaTemplate, ResourceQuotas,

@@ -104,6 +104,15 @@ pub struct NamedRule {
     pub egress: Vec<NetworkEgressRule>,
 }
 
+impl NamedRule {
+    /// Whether the rule is for all pods of the namespace, and so part of the deny policies themselves.
+    pub fn is_for_all_pods(&self) -> bool {
+        self.pod_selector
+            .as_ref()
+            .is_none_or(|s| s.match_labels.is_empty() && s.match_expressions.is_empty())
+    }
+}
+
 /// Allowed ingress: from any of the peers (from anywhere, if there are none) on any of the ports (on any, if there are
 /// none). A rule with neither would allow everything, and is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -161,7 +161,7 @@ impl ConditionType {
     }
 }
 
-fn unseen_generation(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn unseen_generation(_: &mut SchemaGenerator) -> Schema {
     // So that nobody takes an object that was never looked at for a healthy one: -1 is no generation.
     json_schema!({"type": "integer", "format": "int64", "default": -1})
 }

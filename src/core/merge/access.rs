@@ -25,7 +25,9 @@ pub(super) fn merge(shares: &[Share<Access>]) -> Outcome<Access> {
         }
         roles.push((*role).clone());
     }
-    for (name, asked) in by_name(shares.iter().map(|(p, s)| (*p, &s.bindings[..])), |binding| &binding.name) {
+    for (name, asked) in by_name(shares.iter().map(|(p, s)| (*p, &s.bindings[..])), |binding| {
+        &binding.name
+    }) {
         // Who lost its role must not bind its subjects to what another baseline calls by that name.
         let lost = |(place, binding): &Share<Binding>| {
             let role = binding.role.as_ref();
@@ -41,7 +43,11 @@ pub(super) fn merge(shares: &[Share<Access>]) -> Outcome<Access> {
         };
         conflicts.extend(lost.iter().map(|(place, binding)| {
             let holder = conflicting_role(shares, binding);
-            conflict(holder, *place, "the role that it binds is another baseline's, with other rules")
+            conflict(
+                holder,
+                *place,
+                "the role that it binds is another baseline's, with other rules",
+            )
         }));
         let Some(((holds, first), others)) = asked.split_first() else {
             continue;
@@ -74,6 +80,14 @@ pub(super) fn merge(shares: &[Share<Access>]) -> Outcome<Access> {
 
 /// The baseline whose role stands under the name that a binding binds.
 fn conflicting_role(shares: &[Share<Access>], binding: &Binding) -> usize {
-    let has = |access: &Access| access.roles.iter().any(|role| Some(&role.name) == binding.role.as_ref());
-    shares.iter().find(|(_, access)| has(access)).map_or(0, |(place, _)| *place)
+    let has = |access: &Access| {
+        access
+            .roles
+            .iter()
+            .any(|role| Some(&role.name) == binding.role.as_ref())
+    };
+    shares
+        .iter()
+        .find(|(_, access)| has(access))
+        .map_or(0, |(place, _)| *place)
 }

@@ -58,7 +58,10 @@ fn limit(
         let (Some(most), Some(least)) = (extreme(stated, Extreme::Least), minima.get_mut(resource)) else {
             continue;
         };
-        let holds = stated.iter().find(|(_, m)| value(m) == value(most)).map(|(place, _)| *place);
+        let holds = stated
+            .iter()
+            .find(|(_, m)| value(m) == value(most))
+            .map(|(place, _)| *place);
         let above = least.iter().filter(|(_, min)| value(min) > value(most));
         conflicts.extend(above.map(|(yields, min)| Conflict {
             section: "limitRanges",
@@ -72,8 +75,16 @@ fn limit(
     let max = bound("max", Extreme::Least, maxima);
     let min = bound("min", Extreme::Most, minima);
     let mut default = bound("default", Extreme::Least, by_resource(asked, |l| &l.default));
-    let mut default_request = bound("defaultRequest", Extreme::Least, by_resource(asked, |l| &l.default_request));
-    let mut ratio = bound("maxLimitRequestRatio", Extreme::Least, by_resource(asked, |l| &l.max_limit_request_ratio));
+    let mut default_request = bound(
+        "defaultRequest",
+        Extreme::Least,
+        by_resource(asked, |l| &l.default_request),
+    );
+    let mut ratio = bound(
+        "maxLimitRequestRatio",
+        Extreme::Least,
+        by_resource(asked, |l| &l.max_limit_request_ratio),
+    );
     clamp(&mut default, &min, &max);
     clamp(&mut default_request, &min, &max);
     ratio.retain(|resource, ratio| match (min.get(resource), max.get(resource)) {

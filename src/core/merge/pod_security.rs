@@ -11,10 +11,16 @@ type Standard = fn(&PodSecurity) -> Option<&PodSecurityStandard>;
 pub(super) fn merge(shares: &[Share<PodSecurity>]) -> Outcome<PodSecurity> {
     let mut values = Vec::new();
     let mut standard = |name: &str, of: Standard| {
-        let asked: Vec<Share<PodSecurityStandard>> =
-            shares.iter().filter_map(|(place, section)| Some((*place, of(section)?))).collect();
+        let asked: Vec<Share<PodSecurityStandard>> = shares
+            .iter()
+            .filter_map(|(place, section)| Some((*place, of(section)?)))
+            .collect();
         let level = asked.iter().map(|(_, s)| s.level).max()?;
-        let newest = asked.iter().map(|(_, s)| version(s)).max_by_key(|v| newness(Some(v)))?.to_owned();
+        let newest = asked
+            .iter()
+            .map(|(_, s)| version(s))
+            .max_by_key(|v| newness(Some(v)))?
+            .to_owned();
         values.push(supplied(name, level.as_str(), &asked, |s| s.level.as_str()));
         values.push(supplied(&format!("{name}-version"), &newest, &asked, version));
         Some(PodSecurityStandard {

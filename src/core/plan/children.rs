@@ -126,7 +126,10 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
     );
     on_record.extend(world.prior.inventory.iter().map(|(i, r)| (i.clone(), r.clone())));
     for (id, recorded) in on_record.iter().rev() {
-        let asked = plan.wanted.contains_key(id) || sections.iter().any(|s| s.held.iter().any(|h| h.id.as_ref() == Some(id)));
+        let asked = plan.wanted.contains_key(id)
+            || sections
+                .iter()
+                .any(|s| s.held.iter().any(|h| h.id.as_ref() == Some(id)));
         if asked {
             continue;
         }

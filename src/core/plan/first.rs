@@ -35,8 +35,14 @@ pub(super) fn is_new(world: &World, section: &Section) -> bool {
     let prior = &world.prior;
     section.mode == v1alpha1::Mode::Enforce
         && section.paused.is_none()
-        && !section.children.iter().any(|(child, _, _)| prior.inventory.contains_key(&child.id))
-        && !section.labels.iter().any(|(rule, _, _)| prior.labels.contains_key(&rule.key))
+        && !section
+            .children
+            .iter()
+            .any(|(child, _, _)| prior.inventory.contains_key(&child.id))
+        && !section
+            .labels
+            .iter()
+            .any(|(rule, _, _)| prior.labels.contains_key(&rule.key))
 }
 
 /// Takes out of the plan what is newly enforced and has to wait.
@@ -49,7 +55,12 @@ pub(super) fn hold_back(registry: Registry, world: &World, sections: &[Section],
         if !plan.actions.iter().any(its) {
             continue;
         }
-        let enforcing: Vec<_> = section.askers.enforcing.iter().filter_map(|i| plan.effective.baselines.get(*i)).collect();
+        let enforcing: Vec<_> = section
+            .askers
+            .enforcing
+            .iter()
+            .filter_map(|i| plan.effective.baselines.get(*i))
+            .collect();
         let Some(youngest) = enforcing.iter().max_by_key(|b| (b.since, &b.uid)) else {
             continue;
         };
@@ -61,7 +72,9 @@ pub(super) fn hold_back(registry: Registry, world: &World, sections: &[Section],
             plan.actions.retain(|action| !its(action));
             continue;
         }
-        let ignored = enforcing.iter().all(|b| b.spec.preflight == Some(v1alpha1::Preflight::Ignore));
+        let ignored = enforcing
+            .iter()
+            .all(|b| b.spec.preflight == Some(v1alpha1::Preflight::Ignore));
         let control = registry.iter().find(|control| control.section() == section.name);
         let Some(preflight) = control.and_then(|control| control.preflight()).filter(|_| !ignored) else {
             continue;
@@ -97,7 +110,10 @@ fn check(section: &'static str, preflight: Preflight, plan: &Plan) -> Check {
             Step::Delete { .. } => {}
         }
     }
-    let fields: Vec<_> = children.iter().map(|child| (child.id.to_string(), &child.fields)).collect();
+    let fields: Vec<_> = children
+        .iter()
+        .map(|child| (child.id.to_string(), &child.fields))
+        .collect();
     Check {
         section,
         preflight,

@@ -20,7 +20,11 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
     let object = format!("Namespace/{}", world.namespace.name);
     // What we own stays in the apply unless it is to go: leaving it out would remove it, also what was written for a
     // baseline that is gone (its labels are retained) or for a section that is audited by now.
-    let asked = |key: &String| sections.iter().any(|s| s.labels.iter().any(|(rule, _, _)| &rule.key == key));
+    let asked = |key: &String| {
+        sections
+            .iter()
+            .any(|s| s.labels.iter().any(|(rule, _, _)| &rule.key == key))
+    };
     // Another client may state our name, and so make any key of its own look like ours: those are not written.
     let known = |key: &&String| asked(key) || world.prior.labels.contains_key(*key) || key.starts_with(POD_SECURITY);
     let mut apply: BTreeMap<String, String> = world

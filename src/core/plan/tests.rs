@@ -80,7 +80,10 @@ fn audit_finds_the_same_and_does_nothing() {
         told.map(|finding| Finding { mode, ..finding }).collect()
     };
     assert!(findings(&audited).iter().all(|f| f.mode == Mode::Audit));
-    assert_eq!(findings(&enforced).into_iter().cloned().collect::<Vec<_>>(), found(&audited, Mode::Enforce));
+    assert_eq!(
+        findings(&enforced).into_iter().cloned().collect::<Vec<_>>(),
+        found(&audited, Mode::Enforce)
+    );
     assert_eq!(steps(&audited), [""; 0]);
 }
 
@@ -336,7 +339,11 @@ fn a_suspended_baseline_is_planned_and_nothing_of_it_is_done() {
     let held = plan(REGISTRY, &world(vec![with_spec("b", 1, suspended)]));
     assert_eq!(found(&go), found(&held));
     assert_eq!(steps(&held), [""; 0]);
-    assert!(held.sections.iter().all(|s| s.paused == Some("Suspended") && s.mode == Mode::Enforce));
+    assert!(
+        held.sections
+            .iter()
+            .all(|s| s.paused == Some("Suspended") && s.mode == Mode::Enforce)
+    );
 }
 
 #[test]

@@ -126,8 +126,7 @@ fn what_somebody_changed_is_a_departure_also_where_it_is_enforced() {
         assert_eq!(state(&settled, "access"), ControlState::Compliant);
         assert_eq!(settled.members[0].reason, "Changed");
         assert!(
-            settled
-                .members[0]
+            settled.members[0]
                 .message
                 .starts_with("networkIsolation NetworkPolicy/security-baseline-default-deny-ingress: spec."),
             "{}",
@@ -291,8 +290,12 @@ fn a_namespace_that_nothing_selects_says_so() {
 #[test]
 fn every_baseline_that_holds_the_namespace_is_told_with_what_becomes_of_it() {
     let mut world = converged(full_spec());
-    world.baselines.push(with_spec("audits", 9, full_spec_but(json!({"mode": "Audit"}))));
-    world.baselines.push(with_spec("rests", 10, full_spec_but(json!({"suspend": true}))));
+    world
+        .baselines
+        .push(with_spec("audits", 9, full_spec_but(json!({"mode": "Audit"}))));
+    world
+        .baselines
+        .push(with_spec("rests", 10, full_spec_but(json!({"suspend": true}))));
     let told = settled(&world).report.baselines;
     let told: Vec<_> = told.iter().map(|b| (b.name.as_str(), b.state.as_str())).collect();
     assert_eq!(told, [("b", "Enforced"), ("audits", "Audited"), ("rests", "Suspended")]);

@@ -4,7 +4,10 @@ use super::*;
 
 fn told(quota: Value, pods: &[Value]) -> Vec<String> {
     let found = above(&quota, pods);
-    found.into_iter().map(|a| format!("{} {} > {}", a.resource, a.used, a.hard)).collect()
+    found
+        .into_iter()
+        .map(|a| format!("{} {} > {}", a.resource, a.used, a.hard))
+        .collect()
 }
 
 fn pod(spec: Value) -> Value {
@@ -24,7 +27,12 @@ fn what_all_running_pods_request_is_compared_with_what_would_be_allowed() {
     let quota = json!({"hard": {"requests.cpu": "500m", "memory": "2Gi", "limits.cpu": "1500m", "pods": 1, "count/pods": "2", "services": 0}});
     assert_eq!(
         told(quota, &pods),
-        ["count/pods 3 > 2", "limits.cpu 2 > 1500m", "pods 2 > 1", "requests.cpu 600m > 500m"]
+        [
+            "count/pods 3 > 2",
+            "limits.cpu 2 > 1500m",
+            "pods 2 > 1",
+            "requests.cpu 600m > 500m"
+        ]
     );
 }
 
@@ -45,16 +53,18 @@ fn only_pods_in_the_scopes_of_a_quota_count() {
     let busy = pod(json!({"containers": [container(json!({"cpu": 1}), json!({}))], "priorityClassName": "high"}));
     let job = pod(json!({"containers": [container(json!({"cpu": 1}), json!({}))], "activeDeadlineSeconds": 10}));
     let term = json!({"namespaces": ["other"]});
-    let wide = pod(json!({"containers": [{}], "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}));
+    let wide = pod(
+        json!({"containers": [{}], "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}),
+    );
     let pods = [idle, busy, job, wide];
     let in_scope = |quota: Value| {
         let mut quota = quota;
         quota["hard"] = json!({"pods": 0});
-        told(quota, &pods).first().map_or(0, |told| told.split(' ').nth(1).unwrap().parse::<usize>().unwrap())
+        told(quota, &pods)
+            .first()
+            .map_or(0, |told| told.split(' ').nth(1).unwrap().parse::<usize>().unwrap())
     };
-    let by = |operator: &str, values: Value| {
-        json!({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": operator, "values": values}]}})
-    };
+    let by = |operator: &str, values: Value| json!({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": operator, "values": values}]}});
     for (quota, count) in [
         (json!({}), 4),
         (json!({"scopes": ["BestEffort"]}), 2),

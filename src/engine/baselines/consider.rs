@@ -46,7 +46,9 @@ pub fn consider(context: &Arc<Context>, name: &Arc<str>) {
             index.accept(name, context.clock.now())
         }
         Err(waits) => {
-            context.queue.push_after(Key::Baseline(name.clone()), Lane::Status, AGAIN);
+            context
+                .queue
+                .push_after(Key::Baseline(name.clone()), Lane::Status, AGAIN);
             index.wait(name, waits)
         }
     };
@@ -95,7 +97,11 @@ fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
             let unread = REGISTRY.iter().filter(unread).map(|control| control.section());
             plan.actions.iter().map(|action| action.section).chain(unread).collect()
         };
-        let enforced = effect.enforced.iter().filter(|section| to_write.contains(*section)).count();
+        let enforced = effect
+            .enforced
+            .iter()
+            .filter(|section| to_write.contains(*section))
+            .count();
         count.add(effect.loosened.len(), enforced);
     }
     Some((candidate, count))

@@ -27,7 +27,9 @@ pub async fn keep(context: &Arc<Context>, name: &Arc<str>) {
         if wanted == entry.finalizer || (wanted && entry.deleted) {
             if leaving {
                 // What is removed is told by the reports; the last one of them ends it.
-                context.queue.push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE);
+                context
+                    .queue
+                    .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE);
             }
             return;
         }
@@ -35,14 +37,19 @@ pub async fn keep(context: &Arc<Context>, name: &Arc<str>) {
     };
     if let Err(error) = change(context, name, &uid, wanted).await {
         tracing::warn!(baseline = %name, %error, wanted, "the finalizer could not be changed");
-        context.queue.push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE * 5);
+        context
+            .queue
+            .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE * 5);
     }
 }
 
 /// Changes this one finalizer and nothing else, under the resourceVersion that was read.
 async fn change(context: &Context, name: &str, uid: &str, wanted: bool) -> kube::Result<()> {
     let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &ApiResource::erase::<SecurityBaseline>(&()));
-    let Some(object) = in_time(api.get_metadata_opt(name)).await?.filter(|o| o.metadata.uid.as_deref() == Some(uid)) else {
+    let Some(object) = in_time(api.get_metadata_opt(name))
+        .await?
+        .filter(|o| o.metadata.uid.as_deref() == Some(uid))
+    else {
         return Ok(());
     };
     let mut finalizers = object.metadata.finalizers.unwrap_or_default();

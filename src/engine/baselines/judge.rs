@@ -65,7 +65,13 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
     let candidate = match spec {
         Some(_) if settled => None,
         // Already being considered.
-        Some(_) if waiting.as_ref().is_some_and(|c| c.generation == generation && c.leaving == leaving) => waiting,
+        Some(_)
+            if waiting
+                .as_ref()
+                .is_some_and(|c| c.generation == generation && c.leaving == leaving) =>
+        {
+            waiting
+        }
         Some(spec) => {
             let mut candidate = made(generation, spec);
             candidate.leaving = leaving;

@@ -154,7 +154,11 @@ impl Index {
             if standing(&baseline.spec, name, &facts.labels, recorded) == Standing::Out {
                 continue;
             }
-            let member = entry.settled.iter().flatten().find(|member| member.baseline == baseline.name);
+            let member = entry
+                .settled
+                .iter()
+                .flatten()
+                .find(|member| member.baseline == baseline.name);
             // Judged by an earlier generation, it says nothing of this one.
             match member.filter(|member| member.generation == baseline.generation) {
                 Some(member) => tally.add(name, member),

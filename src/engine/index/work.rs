@@ -161,7 +161,9 @@ impl Index {
             let findings = section.flat_map(|s| &s.findings);
             for finding in findings.filter(|f| f.object == action.object && f.kind.is_drift()) {
                 for difference in &finding.differences {
-                    entry.fights.reverted(&action.object, &difference.path, &finding.claimed_by, now);
+                    entry
+                        .fights
+                        .reverted(&action.object, &difference.path, &finding.claimed_by, now);
                 }
             }
             match reply {
@@ -209,7 +211,9 @@ impl Index {
         }
         let before = entry.settled.replace(settled.members.clone());
         let (before, after) = (before.unwrap_or_default(), &settled.members);
-        let gone = before.iter().filter(|b| !after.iter().any(|a| a.baseline == b.baseline));
+        let gone = before
+            .iter()
+            .filter(|b| !after.iter().any(|a| a.baseline == b.baseline));
         let news = after.iter().filter(|a| !before.contains(a));
         gone.chain(news).map(|member| member.baseline.as_str().into()).collect()
     }

@@ -187,7 +187,10 @@ fn check(spec: &SecurityBaselineSpec, cluster: &ClusterFacts) {
     for direction in [Direction::Ingress, Direction::Egress] {
         let name = format!("security-baseline-default-deny-{direction:?}").to_lowercase();
         let found: Vec<_> = rendered.children.iter().filter(|c| c.id.name == name).collect();
-        let held = rendered.held.iter().any(|h| h.id.as_ref().is_some_and(|id| id.name == name));
+        let held = rendered
+            .held
+            .iter()
+            .any(|h| h.id.as_ref().is_some_and(|id| id.name == name));
         assert_eq!(found.len() + usize::from(held), usize::from(section.denies(direction)));
         let Some(policy) = found.first() else { continue };
         let policy = &policy.fields["spec"];

@@ -91,7 +91,10 @@ fn what_is_only_held_back_is_not_removed() {
     ] {
         let id = id(&world, shown);
         assert!(
-            plan.sections.iter().flat_map(|s| &s.held).any(|h| h.id == Some(id.clone())),
+            plan.sections
+                .iter()
+                .flat_map(|s| &s.held)
+                .any(|h| h.id == Some(id.clone())),
             "{shown}"
         );
         assert!(plan.inventory.contains_key(&id), "{shown} stays on record");
@@ -172,7 +175,10 @@ fn unrecorded(judged: Option<i64>) -> World {
         generation,
         admitted: BTreeMap::new(),
     });
-    world.prior.members.extend(judged.map(|judged| (shrunk.uid.clone(), judged)));
+    world
+        .prior
+        .members
+        .extend(judged.map(|judged| (shrunk.uid.clone(), judged)));
     world.baselines = vec![Arc::new(shrunk)];
     world
 }
