@@ -37,6 +37,9 @@ static NETWORK_POLICY: ChildKind = ChildKind {
 
 const COMPONENT: &str = "network-isolation";
 
+/// What the names of policies of named rules begin with, behind the reserved prefix.
+const ALLOW: &str = "allow-";
+
 static KINDS: [&ChildKind; 1] = [&NETWORK_POLICY];
 
 impl Control for NetworkIsolation {
@@ -66,6 +69,12 @@ impl Control for NetworkIsolation {
         }
     }
 
+    /// The policy of a named rule does, since its direction is denied for all pods by another one.
+    fn only_grants(&self, id: &ChildId) -> bool {
+        let name = id.name.strip_prefix(RESERVED_PREFIX);
+        name.is_some_and(|name| name.starts_with(ALLOW))
+    }
+
     fn render(&self, spec: &SecurityBaselineSpec, _: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered {
         let mut rendered = Rendered::default();
         let Some(section) = &spec.network_isolation else {
@@ -93,7 +102,7 @@ impl Control for NetworkIsolation {
         for rule in section.allow.iter().filter(|rule| !rule.is_for_all_pods()) {
             rendered
                 .children
-                .push(child(&format!("allow-{}", rule.name), &own_policy(section, rule)));
+                .push(child(&format!("{ALLOW}{}", rule.name), &own_policy(section, rule)));
         }
         rendered
     }
