@@ -70,14 +70,21 @@ struct NamespaceEntry {
     settled: Option<Vec<MemberStanding>>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
-    /// When it is its turn to be enforced for the first time, once it has one.
-    turn: Option<Instant>,
+    /// When it is its turn to be enforced for the first time, in the rollout of each baseline that gave it one.
+    turns: BTreeMap<String, Turn>,
     /// What was found before anything is newly enforced.
     preflight: BTreeMap<&'static str, Checked>,
     /// Who keeps undoing what is repaired here.
     fights: Fights,
     /// When its report was written last.
     reported: Option<Instant>,
+}
+
+/// A namespace's turn in a rollout.
+struct Turn {
+    at: Instant,
+    /// Whether it was tried, and counted.
+    tried: bool,
 }
 
 #[derive(Default)]
@@ -339,3 +346,5 @@ fn version_number(version: &str) -> u64 {
 
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod turn_tests;

@@ -1,5 +1,6 @@
 //! The workers: take a key, make a world of it, plan, apply, report.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -86,6 +87,7 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
     }
     count(context, &plan, &run, job);
+    rollout(context, name, &plan, &run);
     let now = context.clock.now();
     let retries = {
         let mut index = context.index.lock();
@@ -118,6 +120,8 @@ struct Run {
     again: bool,
     /// If something failed: the longest that the next try may wait.
     later: Option<Duration>,
+    /// Whether the last of what was done failed since the API server was not there for us. That refuses nothing.
+    unavailable: bool,
 }
 
 async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan: &Plan, run: &mut Run) {
@@ -144,6 +148,7 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
         run.done.push((action.clone(), Err(failure)));
         if longest == LONGEST_TRANSIENT {
             // The API server is not there for us: to try the rest would only hold this worker up.
+            run.unavailable = true;
             break;
         }
     }
@@ -152,7 +157,7 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
 /// Gives a namespace its turn in a rollout, if it waits for one.
 fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) {
     let Some(uid) = &plan.waits_for else { return };
-    if let Some(left) = context.index.lock().turn(name) {
+    if let Some(left) = context.index.lock().turn(name, uid) {
         context.queue.push_after(job.key.clone(), Lane::Rollout, left);
         return;
     }
@@ -160,7 +165,7 @@ fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) {
     let stated = baseline.and_then(|b| u32::try_from(b.spec.rollout.as_ref()?.max_namespaces_per_minute).ok());
     let rate = stated.unwrap_or(context.config.rollout.max_namespaces_per_minute);
     if let Turn::In(wait) = context.pace.turn(uid, rate) {
-        context.index.lock().give_turn(name, wait);
+        context.index.lock().give_turn(name, uid, wait);
         context.queue.push_after(job.key.clone(), Lane::Rollout, wait);
     }
 }
@@ -272,37 +277,37 @@ fn count(context: &Context, plan: &Plan, run: &Run, job: &Job) {
             .repair_seconds
             .observe(job.since.elapsed().as_secs_f64());
     }
-    rollout(context, plan, run, job);
 }
 
 /// Counts what became of what was newly enforced, and stops the rollout where too much of it is refused.
-fn rollout(context: &Context, plan: &Plan, run: &Run, job: &Job) {
-    let (mut done, mut refused) = (0, 0);
-    let mut baseline = None;
-    for (action, outcome) in &run.done {
-        if !plan.sections.iter().any(|s| s.newly && s.section == action.section) {
+fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
+    let answered = &run.done[..run.done.len() - usize::from(run.unavailable)];
+    let mut counts: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for (action, outcome) in answered {
+        let section = plan.sections.iter().find(|s| s.section == action.section);
+        let Some(uid) = section.and_then(|s| s.rollout.as_deref()) else {
+            continue;
+        };
+        let (done, refused) = counts.entry(uid).or_default();
+        *(if outcome.is_ok() { done } else { refused }) += 1;
+    }
+    for (uid, (done, refused)) in counts {
+        if !context.index.lock().tried(name, uid) {
             continue;
         }
-        baseline = Some(&action.baseline);
-        match outcome {
-            Ok(()) => done += 1,
-            Err(_) => refused += 1,
+        let limit = context.config.rollout.stop_at_refused_percent;
+        if !context.pace.count(uid, done, refused, limit) {
+            continue;
         }
-    }
-    let Some(uid) = baseline else { return };
-    if context
-        .pace
-        .count(uid, done, refused, context.config.rollout.stop_at_refused_percent)
-    {
-        tracing::warn!(?job.key, "a rollout stops: too many of its writes are refused");
-        let name = plan
-            .baselines()
-            .iter()
-            .find(|b| b.uid == *uid)
-            .map(|b| b.name.as_str().into());
-        context.index.lock().take_turns_back();
-        if let Some(name) = name {
-            context.queue.push(Key::Baseline(name), Lane::Status);
+        context.index.lock().stop_rollout(uid);
+        let baseline = plan.baselines().iter().find(|b| b.uid == uid);
+        if let Some(baseline) = baseline {
+            tracing::warn!(
+                baseline = baseline.name,
+                "a rollout stops: too many of its writes are refused"
+            );
+            let key = Key::Baseline(baseline.name.as_str().into());
+            context.queue.push(key, Lane::Status);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step, remover};
+use super::{Action, Finding, FindingKind, Plan, Section, Step, is_orphaned, remover};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::{Held, Registry};
 use crate::core::drift::{Difference, claimed_by, differences};
@@ -25,7 +25,7 @@ pub(super) fn keep(
     let asked = child.canonical();
     let wanted = asked.digest();
     plan.wanted.insert(child.id.clone(), wanted);
-    let recorded = world.prior.inventory.get(&child.id);
+    let recorded = world.prior.inventory.get(&child.id).filter(|r| !r.is_orphaned());
     let Some(live) = world.live.get(&child.id) else {
         let kind = if recorded.is_some() {
             FindingKind::Deleted
@@ -143,6 +143,11 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
         };
         let mode = |owner: &Baseline| control.mode(&owner.spec).unwrap_or(owner.spec.mode);
         let Some((owner, mode)) = remover(world, &recorded.baseline, mode) else {
+            if is_orphaned(world, &recorded.baseline)
+                && let Some(orphan) = plan.inventory.get_mut(id)
+            {
+                orphan.baseline.clear();
+            }
             continue;
         };
         plan.note(
