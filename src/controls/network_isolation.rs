@@ -13,7 +13,9 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as ApiSelector;
 use serde_json::{Map, Value, json};
 
-use crate::api::v1alpha1::{Direction, Mode, NamedRule, NetworkIsolation as Section, SecurityBaselineSpec};
+use crate::api::v1alpha1::{
+    Direction, FieldProblem, Mode, NamedRule, NetworkIsolation as Section, SecurityBaselineSpec,
+};
 use crate::core::control::{Control, Held, Rendered};
 use crate::core::object::{Child, ChildId, ChildKind, RESERVED_PREFIX, drop_empty, normalise_selector};
 use crate::core::validate::Problems;
@@ -64,6 +66,16 @@ impl Control for NetworkIsolation {
         if let Some(section) = &spec.network_isolation {
             validate::section("spec.networkIsolation", section, problems);
         }
+    }
+
+    fn warnings(&self, spec: &SecurityBaselineSpec) -> Vec<FieldProblem> {
+        let of = |_: &Section| {
+            FieldProblem {
+            path: "spec.networkIsolation".to_owned(),
+            message: "NotVisible: whether NetworkPolicies are enforced is up to the cluster's network plugin; policies of its own kinds, and pods on the host's network, are not seen from here".to_owned(),
+        }
+        };
+        spec.network_isolation.iter().map(of).collect()
     }
 
     fn render(&self, spec: &SecurityBaselineSpec, _: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered {

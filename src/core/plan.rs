@@ -5,6 +5,7 @@ mod children;
 mod contest;
 mod first;
 mod labels;
+mod weakened;
 
 pub use first::Check;
 
@@ -63,6 +64,8 @@ pub struct SectionPlan {
     pub findings: Vec<Finding>,
     /// What is held back.
     pub held: Vec<Held>,
+    /// What is good to know and departs from nothing.
+    pub notes: Vec<Held>,
 }
 
 /// Something that departs from what is asked for.
@@ -91,6 +94,8 @@ pub enum FindingKind {
     NameTaken,
     /// It is as enforced, and an audited baseline asks for something else.
     Audited,
+    /// It is not ours, and undoes what is asked for. It is only told.
+    Weakened,
     /// It is no longer asked for.
     Surplus,
     /// It was there, and is gone.
@@ -112,6 +117,7 @@ impl FindingKind {
             Self::Outdated => "Outdated",
             Self::NameTaken => "NameTaken",
             Self::Audited => "Audited",
+            Self::Weakened => "Weakened",
             Self::Surplus => "Surplus",
             Self::Deleted => "Deleted",
             Self::Changed => "Changed",
@@ -207,10 +213,12 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
             paused: section.paused,
             findings,
             held,
+            notes: Vec::new(),
         });
     }
     labels::keep(world, &sections, &mut plan);
     children::remove(registry, world, &sections, &mut plan);
+    weakened::tell(world, &mut plan);
     first::hold_back(registry, world, &sections, &mut plan);
     contest::hold_back(world, &mut plan);
     plan
@@ -332,6 +340,7 @@ impl Plan {
             paused: None,
             findings: vec![finding],
             held: Vec::new(),
+            notes: Vec::new(),
         });
     }
 }

@@ -423,16 +423,25 @@ fn control(plan: &Plan, section: &SectionPlan, attempt: &Attempt, gate: gate::Ve
             message: "nothing is written for now; what was enforced stays in place".to_owned(),
         });
     }
+    warnings.extend(section.notes.iter().map(|note| Note {
+        object: note.object.clone(),
+        reason: note.reason.to_owned(),
+        message: bounded(&note.message, 1024),
+    }));
     // What is about to be done departs from nothing that anybody has to look at.
-    let departs = |f: &Finding| f.kind.is_drift() || f.mode == Mode::Audit || paused.is_some();
+    let told_only = |f: &Finding| f.mode == Mode::Audit || paused.is_some();
+    let weakened = |f: &Finding| f.kind == FindingKind::Weakened;
+    let departs = |f: &Finding| !weakened(f) && (f.kind.is_drift() || told_only(f));
     let state = if !blocked.is_empty() {
         ControlState::Blocked
     } else if findings.is_empty() {
         ControlState::Compliant
-    } else if !findings.iter().any(departs) {
-        ControlState::Pending
-    } else {
+    } else if findings.iter().any(departs) {
         ControlState::Drifted
+    } else if findings.iter().any(weakened) {
+        ControlState::Weakened
+    } else {
+        ControlState::Pending
     };
     ControlReport {
         name: section.section.to_owned(),
@@ -471,6 +480,7 @@ fn told(finding: &Finding) -> Note {
         FindingKind::Missing => "does not exist".to_owned(),
         FindingKind::Deleted => "was deleted".to_owned(),
         FindingKind::Surplus => "is no longer declared".to_owned(),
+        FindingKind::Weakened => finding.differences.iter().map(|d| d.found.as_str()).collect(),
         _ => differences.join("; "),
     };
     let message = match (finding.kind, differences.is_empty()) {

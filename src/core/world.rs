@@ -54,6 +54,8 @@ pub struct World {
     pub prior: Prior,
     /// What is true of the cluster.
     pub cluster: Arc<ClusterFacts>,
+    /// What of others stands there and undoes a control.
+    pub foreign: BTreeMap<ChildId, Arc<Weakening>>,
     /// Whether this namespace may be enforced for the first time now, as far as the pace of the rollout goes.
     pub admitted: bool,
     /// What was found before anything is newly enforced, by section.
@@ -83,6 +85,7 @@ impl World {
             live: BTreeMap::new(),
             prior: Prior::default(),
             cluster,
+            foreign: BTreeMap::new(),
             admitted: false,
             preflight: BTreeMap::new(),
             fights: Fights::default(),
@@ -90,6 +93,28 @@ impl World {
             now,
         }
     }
+}
+
+/// What an object of somebody else undoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Undoes {
+    /// The default deny of ingress.
+    Ingress,
+    /// The default deny of egress.
+    Egress,
+    /// That access is what the baseline says.
+    Access,
+}
+
+/// An object of somebody else that opens what a control closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weakening {
+    /// What it undoes. Where this is empty, the object is information.
+    pub undoes: Vec<Undoes>,
+    /// What it opens for some pods only, or on some ports only.
+    pub narrower: Vec<Undoes>,
+    /// What it does, in a sentence of at most 512 characters. Nothing that its author wrote is in it.
+    pub what: String,
 }
 
 /// What a look at what runs in a namespace found, before a section is newly enforced there.

@@ -110,7 +110,7 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
         applied: applied.map(|b| b.generation),
         applied_since: applied.map(|b| b.since),
         applied_spec: applied.and_then(|b| serde_json::to_value(&b.spec).ok()),
-        waits: entry.waits.clone(),
+        waits: entry.waits.clone().or_else(|| index.unreleased(&entry.uid)),
         rollout_stopped: context.pace.stopped(&entry.uid),
         cleaning: accepted.filter(|b| b.leaving).map(|b| index.remaining(&b.uid)),
         problems: entry.problems.clone().into_vec(),

@@ -16,7 +16,7 @@ use super::queue::{Key, Lane};
 use super::watch::{Progress, Sink, Watched};
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
-use crate::controls;
+use crate::controls::{self, weakened};
 use crate::core::object::{ChildKind, RESERVED_PREFIX};
 use crate::core::world::ClusterFacts;
 
@@ -192,19 +192,34 @@ struct Children(&'static ChildKind);
 
 impl Sink for Children {
     fn concerns(&self, name: &str) -> bool {
-        name.starts_with(RESERVED_PREFIX)
+        name.starts_with(RESERVED_PREFIX) || weakened::may_weaken(self.0)
     }
 
     fn applied(&self, context: &Context, object: Value) {
         let namespace = meta(&object, "namespace").to_owned();
-        if context.index.lock().child_seen(self.0, object) {
-            enqueue(context, &namespace, Lane::Repair);
+        let ours = meta(&object, "name").starts_with(RESERVED_PREFIX);
+        let mut index = context.index.lock();
+        let look = if ours {
+            index.child_seen(self.0, object)
+        } else {
+            index.foreign_seen(self.0, &object)
+        };
+        drop(index);
+        if look {
+            enqueue(context, &namespace, if ours { Lane::Repair } else { Lane::Report });
         }
     }
 
     fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>) {
-        if context.index.lock().child_gone(self.0, namespace, name, last) {
-            enqueue(context, namespace, Lane::Repair);
+        let mut index = context.index.lock();
+        let (look, lane) = if name.starts_with(RESERVED_PREFIX) {
+            (index.child_gone(self.0, namespace, name, last), Lane::Repair)
+        } else {
+            (index.foreign_gone(self.0, namespace, name), Lane::Report)
+        };
+        drop(index);
+        if look {
+            enqueue(context, namespace, lane);
         }
     }
 
@@ -213,7 +228,10 @@ impl Sink for Children {
     }
 
     fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
-        context.index.lock().children_of(self.0)
+        let index = context.index.lock();
+        let mut known = index.children_of(self.0);
+        known.extend(index.foreign_of(self.0));
+        known
     }
 }
 

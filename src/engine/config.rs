@@ -50,6 +50,9 @@ pub struct Brake {
     pub namespaces: u32,
     /// The share of all namespaces that the baseline holds, before or after the change, in percent.
     pub percent: u8,
+    /// The most namespaces that are held and that `excludedNamespaces` may let go when the operator starts with it, where
+    /// that is above the other two.
+    pub confirmed_exclusions: u32,
 }
 
 /// How fast namespaces that exist already are enforced for the first time.
@@ -165,6 +168,7 @@ impl Default for Brake {
         Self {
             namespaces: 10,
             percent: 10,
+            confirmed_exclusions: 0,
         }
     }
 }
@@ -271,11 +275,14 @@ impl Config {
         Ok(())
     }
 
+    /// Whether a namespace is out of reach for every baseline, whatever the file says.
+    pub fn always_excludes(&self, namespace: &str) -> bool {
+        ALWAYS_EXCLUDED.contains(&namespace) || namespace == self.own_namespace
+    }
+
     /// Whether a namespace is out of reach for every baseline.
     pub fn excludes(&self, namespace: &str) -> bool {
-        ALWAYS_EXCLUDED.contains(&namespace)
-            || namespace == self.own_namespace
-            || self.excluded_namespaces.iter().any(|pattern| glob(pattern, namespace))
+        self.always_excludes(namespace) || self.excluded_namespaces.iter().any(|pattern| glob(pattern, namespace))
     }
 }
 

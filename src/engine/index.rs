@@ -5,6 +5,7 @@
 
 mod baselines;
 mod children;
+mod foreign;
 mod reports;
 mod work;
 
@@ -31,7 +32,7 @@ use crate::core::plan::{Action, Plan, Step};
 use crate::core::settle::{Attempt, MemberStanding, Settled, meaning};
 use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
-use crate::core::world::{Baseline, Checked, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, World};
+use crate::core::world::{Baseline, Checked, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, Weakening, World};
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
@@ -45,10 +46,14 @@ pub struct Index {
     namespaces: BTreeMap<Arc<str>, NamespaceEntry>,
     baselines: BTreeMap<Arc<str>, BaselineEntry>,
     cluster: Arc<ClusterFacts>,
+    /// Namespaces that are held although the configuration excludes them: too many at once, and nobody confirmed it.
+    unreleased: BTreeSet<Arc<str>>,
     /// Whether every kind was listed once: before that, absence means nothing.
     synced: bool,
     /// What distinct sets of baselines mean together, by the addresses of the baselines, which it keeps alive.
     effective: HashMap<Box<[usize]>, Arc<Effective>>,
+    /// Every weakening that was seen, once: there are only a few ways to undo something.
+    weakenings: Vec<Arc<Weakening>>,
     /// How many objects are kept as evidence.
     evidence: usize,
     /// Whether the configuration says stop.
@@ -70,6 +75,8 @@ struct NamespaceEntry {
     settled: Option<Vec<MemberStanding>>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
+    /// What of others stands here and undoes a control.
+    foreign: BTreeMap<ChildId, Arc<Weakening>>,
     /// When it is its turn to be enforced for the first time, once it has one.
     turn: Option<Instant>,
     /// What was found before anything is newly enforced.
@@ -165,9 +172,11 @@ impl Index {
             config,
             namespaces: BTreeMap::new(),
             baselines: BTreeMap::new(),
+            unreleased: BTreeSet::new(),
             cluster: Arc::default(),
             synced: false,
             effective: HashMap::new(),
+            weakenings: Vec::new(),
             evidence: 0,
         }
     }
@@ -181,7 +190,48 @@ impl Index {
     /// that has a report.
     pub fn all_synced(&mut self) -> Vec<Arc<str>> {
         self.synced = true;
+        self.brake_exclusions();
         self.names(|index, name, entry| entry.report.is_some() || index.is_selected(name, entry))
+    }
+
+    /// Keeps holding what the configuration excludes now, if that is too much at once.
+    fn brake_exclusions(&mut self) {
+        let held = |entry: &NamespaceEntry| entry.prior.as_ref().is_some_and(|prior| !prior.members.is_empty());
+        let held: Vec<&Arc<str>> = self
+            .namespaces
+            .iter()
+            .filter(|(_, e)| held(e))
+            .map(|(name, _)| name)
+            .collect();
+        let excluded: BTreeSet<Arc<str>> = held
+            .iter()
+            .filter(|name| self.config.excludes(name) && !self.config.always_excludes(name))
+            .map(|name| Arc::clone(name))
+            .collect();
+        let brake = self.config.brake;
+        let at_most = |limit: u32| excluded.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
+        let small = at_most(brake.namespaces) || excluded.len() * 100 <= usize::from(brake.percent) * held.len();
+        if !small && !at_most(brake.confirmed_exclusions) {
+            self.unreleased = excluded;
+        }
+    }
+
+    /// What is told of namespaces that are held although the configuration excludes them.
+    pub fn unreleased(&self, uid: &str) -> Option<String> {
+        let count = self.unreleased.len();
+        let holds = |name: &&Arc<str>| {
+            let prior = self.namespaces.get(*name).and_then(|entry| entry.prior.as_ref());
+            prior.is_some_and(|prior| prior.members.contains_key(uid))
+        };
+        let first = self.unreleased.iter().find(holds)?;
+        Some(format!(
+            "the operator's configuration excludes {count} namespaces that are held, such as {first}; they stay held until it says brake.confirmedExclusions: {count} (or excludes fewer)"
+        ))
+    }
+
+    /// Whether a namespace is out of reach for every baseline.
+    fn excludes(&self, name: &str) -> bool {
+        self.config.excludes(name) && !self.unreleased.contains(name)
     }
 
     /// Whether every kind was listed.
@@ -203,7 +253,7 @@ impl Index {
     }
 
     fn is_selected(&self, name: &str, entry: &NamespaceEntry) -> bool {
-        !self.config.excludes(name) && !self.members(entry).holding.is_empty()
+        !self.excludes(name) && !self.members(entry).holding.is_empty()
     }
 
     /// The baselines of a namespace.
@@ -237,7 +287,7 @@ impl Index {
         let facts = facts::namespace(object);
         let version = version_number(meta(object, "resourceVersion"));
         let name = facts.name.clone();
-        let excluded = self.config.excludes(&name);
+        let excluded = self.excludes(&name);
         let entry = self.entry(&name);
         if version < entry.version {
             return false;
@@ -292,7 +342,7 @@ impl Index {
         let Some(entry) = self.namespaces.get(name) else {
             return Vec::new();
         };
-        if self.config.excludes(name) || entry.facts.as_ref().is_none_or(|facts| facts.terminating) {
+        if self.excludes(name) || entry.facts.as_ref().is_none_or(|facts| facts.terminating) {
             return Vec::new();
         }
         let holding = self.members(entry).holding;
@@ -301,7 +351,10 @@ impl Index {
 
     fn forget_if_empty(&mut self, name: &str) {
         let empty = |e: &NamespaceEntry| {
-            e.facts.is_none() && e.report.is_none() && e.children.values().all(|c| c.live.is_none())
+            e.facts.is_none()
+                && e.report.is_none()
+                && e.foreign.is_empty()
+                && e.children.values().all(|c| c.live.is_none())
         };
         if self.namespaces.get(name).is_some_and(empty)
             && let Some(entry) = self.namespaces.remove(name)

@@ -34,3 +34,4 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod tamper;
+mod weakened;

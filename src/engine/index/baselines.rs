@@ -94,7 +94,7 @@ impl Index {
     pub fn changed(&mut self, namespace: &str, candidate: &Arc<Baseline>, now: Timestamp) -> Option<(World, World)> {
         let entry = self.namespaces.get(namespace)?;
         let facts = entry.facts.as_ref().filter(|facts| !facts.terminating)?;
-        if self.config.excludes(namespace) {
+        if self.excludes(namespace) {
             return None;
         }
         let others = self.accepted().filter(|b| b.uid != candidate.uid);
@@ -121,7 +121,7 @@ impl Index {
             };
             let recorded = prior.inventory.values().any(|recorded| recorded.baseline == uid)
                 || prior.labels.values().any(|recorded| recorded.baseline == uid);
-            if recorded && !facts.terminating && !self.config.excludes(name) {
+            if recorded && !facts.terminating && !self.excludes(name) {
                 remaining.namespaces += 1;
                 remaining.example.get_or_insert_with(|| name.to_string());
             }
@@ -138,7 +138,7 @@ impl Index {
                 standing(&baseline.spec, name, &facts.labels, recorded) != Standing::Out
                     || entry.prior.as_ref().is_some_and(|prior| prior.knows(&baseline.uid))
             };
-            !index.config.excludes(name) && baselines.iter().flatten().any(concerned)
+            !index.excludes(name) && baselines.iter().flatten().any(concerned)
         })
     }
 
@@ -147,7 +147,7 @@ impl Index {
         let mut tally = Tally::default();
         for (name, entry) in &self.namespaces {
             let Some(facts) = &entry.facts else { continue };
-            if facts.terminating || self.config.excludes(name) {
+            if facts.terminating || self.excludes(name) {
                 continue;
             }
             let recorded = entry.prior.as_ref().and_then(|prior| prior.members.get(&baseline.uid));

@@ -6,7 +6,7 @@ impl Index {
     /// All that a plan for the namespace may see; `None` where there is nothing to plan.
     pub fn world(&mut self, name: &str, now: Timestamp) -> Option<World> {
         let entry = self.namespaces.get(name)?;
-        if entry.facts.is_none() || self.config.excludes(name) {
+        if entry.facts.is_none() || self.excludes(name) {
             return None;
         }
         let members = self.members(entry);
@@ -40,6 +40,7 @@ impl Index {
             effective: Some(effective),
             live,
             prior: entry.prior.clone().unwrap_or_default(),
+            foreign: entry.foreign.clone(),
             admitted: entry.turn.is_some_and(|turn| turn <= Instant::now()),
             preflight: entry.preflight.clone(),
             fights: entry.fights.clone(),
