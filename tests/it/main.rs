@@ -21,6 +21,7 @@ mod faults;
 mod membership;
 mod network;
 mod normalisation;
+mod operator_writes;
 mod oracles;
 mod pod_security;
 mod quiet;

@@ -1,0 +1,38 @@
+//! What the operator's own rights do not let it do, though RBAC alone would.
+
+use serde_json::json;
+
+use crate::stage::{Set, api, merge, shared};
+use crate::support::eventually;
+
+/// The namespace and the name of the operator's ServiceAccount, as shipped.
+const ACCOUNT: (&str, &str) = ("security-baseline-system", "security-baseline-operator");
+
+#[tokio::test]
+async fn with_its_own_token_the_operator_cannot_change_what_a_baseline_declares() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "declared").await;
+    set.baseline(json!({"mode": "Audit"})).await;
+    let operator = plane.client_for_service_account(ACCOUNT.0, ACCOUNT.1).await.unwrap();
+    for change in [
+        json!({"spec": {"mode": "Enforce"}}),
+        json!({"metadata": {"annotations": {"securitybaseline.dev/confirm": "yes"}}}),
+        json!({"metadata": {"labels": {"a": "b"}}}),
+    ] {
+        // The policy is in force a moment after it is installed.
+        eventually("the change is refused", crate::stage::SOON, || async {
+            match merge(&operator, "SecurityBaseline", None, &set.name, &change).await {
+                Err(error) if error.to_string().contains("and nothing else") => Ok(()),
+                other => anyhow::bail!("{change}: {other:?}"),
+            }
+        })
+        .await
+        .unwrap();
+    }
+    let finalizers = json!({"metadata": {"finalizers": ["securitybaseline.dev/cleanup"]}});
+    merge(&operator, "SecurityBaseline", None, &set.name, &finalizers).await.unwrap();
+    let none = json!({"metadata": {"finalizers": null}});
+    merge(&operator, "SecurityBaseline", None, &set.name, &none).await.unwrap();
+    let kept = api(&set.admin, "SecurityBaseline", None).get(&set.name).await.unwrap();
+    assert_eq!(kept.data["spec"]["mode"], "Audit");
+}
