@@ -20,8 +20,8 @@ async fn with_its_own_token_the_operator_cannot_change_what_a_baseline_declares(
         json!({"metadata": {"labels": {"a": "b"}}}),
     ] {
         // The policy is in force a moment after it is installed.
-        eventually("the change is refused", crate::stage::SOON, || async {
-            match merge(&operator, "SecurityBaseline", None, &set.name, &change).await {
+        eventually("the change is refused", crate::stage::SOON, async || {
+            match merge(&operator, "SecurityBaseline", None, &set.name, change.clone()).await {
                 Err(error) if error.to_string().contains("and nothing else") => Ok(()),
                 other => anyhow::bail!("{change}: {other:?}"),
             }
@@ -30,9 +30,9 @@ async fn with_its_own_token_the_operator_cannot_change_what_a_baseline_declares(
         .unwrap();
     }
     let finalizers = json!({"metadata": {"finalizers": ["securitybaseline.dev/cleanup"]}});
-    merge(&operator, "SecurityBaseline", None, &set.name, &finalizers).await.unwrap();
+    merge(&operator, "SecurityBaseline", None, &set.name, finalizers).await.unwrap();
     let none = json!({"metadata": {"finalizers": null}});
-    merge(&operator, "SecurityBaseline", None, &set.name, &none).await.unwrap();
+    merge(&operator, "SecurityBaseline", None, &set.name, none).await.unwrap();
     let kept = api(&set.admin, "SecurityBaseline", None).get(&set.name).await.unwrap();
     assert_eq!(kept.data["spec"]["mode"], "Audit");
 }
