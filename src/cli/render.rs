@@ -154,7 +154,7 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
             uid: String::new(),
             labels,
             our_labels: BTreeSet::new(),
-            claimed_by: String::new(),
+            claims: BTreeMap::new(),
             terminating: false,
         },
         baselines: vec![Arc::new(Baseline {
@@ -176,6 +176,7 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
                 }],
                 ports: vec![port(Protocol::Udp), port(Protocol::Tcp)],
             }),
+            node_local_dns: BTreeSet::new(),
             api_server: None,
             grantable,
         }),

@@ -11,6 +11,8 @@ mod resource_quotas;
 #[cfg(test)]
 mod testing;
 
+pub use pod_security::PREFIX as POD_SECURITY;
+
 use crate::core::control::Registry;
 use crate::core::object::ChildKind;
 

@@ -14,7 +14,7 @@ use super::control::{Held, Registry, Rendered};
 use super::drift::Difference;
 use super::merge::merge;
 use super::object::{Child, ChildId, Digest};
-use super::world::{Baseline, Recorded, RecordedLabel, World};
+use super::world::{Baseline, Kept, Recorded, RecordedLabel, World};
 use crate::api::v1alpha1::Mode;
 
 /// What is to be done in one namespace, and what was found.
@@ -36,6 +36,8 @@ pub struct Plan {
     pub labels: BTreeMap<String, RecordedLabel>,
     /// Objects that have to be read before the plan is whole: their digests differ, and a digest does not say what.
     pub unread: Vec<ChildId>,
+    /// Objects that other clients' finalizers keep, with the section that asks for them.
+    pub kept: Vec<(&'static str, ChildId, Arc<Kept>)>,
     /// When the plan changes by itself, if it does.
     pub next_due: Option<Timestamp>,
 }
@@ -64,10 +66,8 @@ pub struct Finding {
     pub object: String,
     /// In what way.
     pub kind: FindingKind,
-    /// What differs.
+    /// What differs, and who claims that.
     pub differences: Vec<Difference>,
-    /// Which client claims it.
-    pub claimed_by: String,
 }
 
 /// In what way something departs from what is asked for.
@@ -137,6 +137,8 @@ pub enum Step {
         uid: String,
         /// The resourceVersion of the live object.
         resource_version: String,
+        /// The live object.
+        live: Arc<Value>,
     },
     /// Delete what is recorded as ours and no longer asked for.
     Delete {

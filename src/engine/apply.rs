@@ -15,13 +15,27 @@ use crate::core::settle::Failure;
 use crate::core::text::bounded;
 use crate::core::world::World;
 
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is as asked for now.
+    Changed,
+    /// The API server had nothing to change: a difference was seen where there is none, or admission took it back.
+    Nothing,
+}
+
 /// Carries out one action.
 ///
 /// # Errors
 /// What the failure means for the work that is left.
-pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<(), Failed> {
+pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<Effect, Failed> {
+    let changed = |done: Result<(), Failed>| done.map(|()| Effect::Changed);
     let (operation, kind, done) = match &action.step {
-        Step::Create(child) => ("create", child.id.kind.kind, create(context, world, child).await),
+        Step::Create(child) => (
+            "create",
+            child.id.kind.kind,
+            changed(create(context, world, child).await),
+        ),
         Step::Replace { child, live } => (
             "replace",
             child.id.kind.kind,
@@ -31,10 +45,11 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
             child,
             uid,
             resource_version,
+            ..
         } => (
             "recreate",
             child.id.kind.kind,
-            recreate(context, world, child, uid, resource_version).await,
+            changed(recreate(context, world, child, uid, resource_version).await),
         ),
         Step::Delete {
             id,
@@ -43,16 +58,17 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
         } => (
             "delete",
             id.kind.kind,
-            delete(context, world, id, uid, resource_version).await,
+            changed(delete(context, world, id, uid, resource_version).await),
         ),
         Step::Label(labels) => ("label", "Namespace", label(context, world, labels).await),
     };
     let outcome = match &done {
-        Ok(()) => "done",
+        Ok(Effect::Changed) => "done",
+        Ok(Effect::Nothing) => "nothing",
         Err(Failed::Conflict) => "conflict",
         Err(Failed::Gone) => "gone",
         Err(Failed::Blocked(_)) => "refused",
-        Err(Failed::Transient(_)) => "failed",
+        Err(Failed::Transient(..)) => "failed",
     };
     context
         .metrics
@@ -87,21 +103,32 @@ async fn create(context: &Context, world: &World, child: &Child) -> Result<(), F
     Ok(())
 }
 
-async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<(), Failed> {
+async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
     let replacement = object(child.to_replacement(namespace, live))?;
     let api = api(context, namespace, child.id.kind);
     let written = in_time(api.replace(&child.id.name, &params(false), &replacement)).await?;
-    if written.metadata.resource_version == replacement.metadata.resource_version {
-        context
-            .metrics
-            .false_alarms
-            .with_label_values(&[child.id.kind.kind])
-            .inc();
-        tracing::warn!(namespace, object = %child.id, "a repair changed nothing: the comparison saw a difference where there is none");
-    }
+    let unchanged = written.metadata.resource_version == replacement.metadata.resource_version;
     take_up(context, child.id.kind, written);
-    Ok(())
+    if unchanged {
+        false_alarm(context, namespace, Some(&child.id));
+        return Ok(Effect::Nothing);
+    }
+    Ok(Effect::Changed)
+}
+
+/// Counts a repair that changed nothing. It is logged once for each object, or it would be for ever.
+fn false_alarm(context: &Context, namespace: &str, child: Option<&ChildId>) {
+    let kind = child.map_or("Namespace", |id| id.kind.kind);
+    context.metrics.false_alarms.with_label_values(&[kind]).inc();
+    if context.index.lock().false_alarm(namespace, child) {
+        let object = child.map_or_else(|| format!("Namespace/{namespace}"), ToString::to_string);
+        tracing::warn!(
+            namespace,
+            object,
+            "a repair changed nothing: a difference was seen where there is none, or admission took the repair back"
+        );
+    }
 }
 
 /// Deletes and creates what cannot be changed. The new object is tried out first, under another name: what would be
@@ -181,8 +208,9 @@ async fn label(
     context: &Context,
     world: &World,
     labels: &std::collections::BTreeMap<String, String>,
-) -> Result<(), Failed> {
+) -> Result<Effect, Failed> {
     let name = &world.namespace.name;
+    let before = context.index.lock().version_of(&world.namespace);
     let body = json!({
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -194,7 +222,11 @@ async fn label(
     let written = in_time(api.patch(name, &params, &Patch::Apply(&body))).await?;
     let written = serde_json::to_value(&written).map_err(kube::Error::SerdeError)?;
     context.index.lock().namespace_seen(&written);
-    Ok(())
+    if before.is_some_and(|before| written["metadata"]["resourceVersion"] == before) {
+        false_alarm(context, name, None);
+        return Ok(Effect::Nothing);
+    }
+    Ok(Effect::Changed)
 }
 
 /// Takes up that we deleted an object.

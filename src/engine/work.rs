@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::Context;
-use super::apply::{api, apply};
+use super::apply::{Effect, api, apply};
 use super::baselines;
 use super::errors::{Failed, judge};
 use super::index::Last;
@@ -76,10 +76,14 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let mut again = false;
     // If something failed: the longest that the next try may wait.
     let mut later: Option<Duration> = None;
+    // And how long it has to, if the API server says so.
+    let mut at_least = Duration::ZERO;
     if gate::judge(fleet, &plan) == Verdict::Go {
         for action in &plan.actions {
             let (failure, longest) = match apply(context, &world, action).await {
-                Ok(()) => {
+                // It repaired nothing, and counts for nothing: what departs is told.
+                Ok(Effect::Nothing) => continue,
+                Ok(Effect::Changed) => {
                     tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
                     if let Some(holder) = &plan.holder {
                         context.index.lock().did(name, holder, &action.step);
@@ -94,7 +98,10 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
                     continue;
                 }
                 Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
-                Err(Failed::Transient(failure)) => (failure, LONGEST_TRANSIENT),
+                Err(Failed::Transient(failure, after)) => {
+                    at_least = after.unwrap_or_default();
+                    (failure, LONGEST_TRANSIENT)
+                }
             };
             tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
             later = Some(later.map_or(longest, |l| l.min(longest)));
@@ -109,12 +116,12 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let now = context.clock.now();
     let retries = {
         let mut index = context.index.lock();
-        index.update_attempt(name, |attempt| attempt.absorb(&plan, &done, now));
+        index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &done, now));
         index.retries(name, later.or(again.then_some(Duration::ZERO)))
     };
     if again || later.is_some() {
         let wait = match later {
-            Some(longest) => retry(retries, longest, context.clock.jitter()),
+            Some(longest) => retry(retries, longest, context.clock.jitter()).max(at_least),
             None => FIRST_RETRY.mul_f64(f64::from(retries.min(10)) / 50.0),
         };
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
@@ -151,7 +158,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>) -> Option<(World, 
                 Err(error) => {
                     tracing::info!(namespace = %name, object = %id, %error, "could not be read");
                     let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
-                    let wait = retry(retries, LONGEST_TRANSIENT, context.clock.jitter());
+                    let wait = judge(&error).wait(retry(retries, LONGEST_TRANSIENT, context.clock.jitter()));
                     context
                         .queue
                         .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);

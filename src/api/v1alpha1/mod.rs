@@ -3,6 +3,7 @@
 mod access;
 mod baseline;
 mod common;
+mod ledger;
 mod network;
 mod pod_security;
 mod report;
@@ -12,14 +13,15 @@ mod status;
 pub use access::{Access, Binding, PolicyRule, Role, Subject, SubjectKind};
 pub use baseline::{DeletionPolicy, Mode, SecurityBaseline, SecurityBaselineSpec};
 pub use common::{LabelSelector, LabelSelectorRequirement, Quantity, ResourceList, SelectorOperator};
+pub use ledger::{DriftLedger, DriftRecord, OpenDrift, TakenOver};
 pub use network::{
     Direction, DnsPeers, IpBlock, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
     NetworkPort, Protocol,
 };
 pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
 pub use report::{
-    BaselineReport, BaselineReportFields, BaselineReportStatus, ControlReport, ControlState, DriftLedger, DriftRecord,
-    EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Note,
+    BaselineReport, BaselineReportFields, BaselineReportStatus, ControlReport, ControlState, EffectiveValue,
+    HeldBaseline, InventoryEntry, LabelEntry, Note,
 };
 pub use resources::{
     LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, QuotaScope, QuotaTemplate, ResourceQuotas,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Action, Finding, FindingKind, Plan, Section, Step};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::{Held, Registry};
-use crate::core::drift::{Difference, claimed_by, differences};
+use crate::core::drift::{Difference, differences};
 use crate::core::object::{Canonical, Child, ChildId, Digest};
 use crate::core::select::selects;
 use crate::core::text::bounded;
@@ -35,12 +35,7 @@ pub(super) fn keep(
         findings.push(Finding {
             object: child.id.to_string(),
             kind,
-            differences: vec![Difference {
-                path: String::new(),
-                expected: "present".to_owned(),
-                found: "absent".to_owned(),
-            }],
-            claimed_by: "unknown".to_owned(),
+            differences: vec![Difference::whole("present", "absent")],
         });
         // In Audit it is not put back, and stays on record: it is told as deleted, not as missing, until it is there again.
         if mode == Mode::Enforce {
@@ -48,6 +43,9 @@ pub(super) fn keep(
         }
         return None;
     };
+    if let Some(kept) = &live.kept {
+        plan.kept.push((section, child.id.clone(), Arc::clone(kept)));
+    }
     if live.digest == wanted {
         plan.inventory.insert(child.id.clone(), record(holder, live, wanted));
         return None;
@@ -65,8 +63,7 @@ pub(super) fn keep(
     findings.push(Finding {
         object: child.id.to_string(),
         kind,
-        differences: differences(&asked, &canonical),
-        claimed_by: claimed_by(object),
+        differences: differences(&asked, &canonical, object),
     });
     if mode == Mode::Enforce {
         let terminating = object["metadata"]["deletionTimestamp"].is_string();
@@ -91,6 +88,7 @@ pub(super) fn keep(
                 child: child.clone(),
                 uid: live.uid.clone(),
                 resource_version: live.resource_version.clone(),
+                live: Arc::clone(object),
             }
         } else {
             Step::Replace {
@@ -137,12 +135,7 @@ pub(super) fn remove(registry: Registry, world: &World, holder: &Baseline, secti
             Finding {
                 object: id.to_string(),
                 kind: FindingKind::Surplus,
-                differences: vec![Difference {
-                    path: String::new(),
-                    expected: "absent".to_owned(),
-                    found: "present".to_owned(),
-                }],
-                claimed_by: holder.name.clone(),
+                differences: vec![Difference::whole("absent", "present")],
             },
         );
         if mode == Mode::Enforce {

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use super::{Action, Finding, FindingKind, Plan, Section, Step};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::LabelRule;
-use crate::core::drift::Difference;
-use crate::core::text::bounded;
+use crate::core::drift::{Claim, Difference};
 use crate::core::world::{RecordedLabel, World};
 
 /// The prefix of the labels that an earlier baseline may have left behind.
@@ -45,15 +44,12 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
                 let finding = Finding {
                     object: object.clone(),
                     kind: kind(world, rule),
-                    differences: vec![Difference {
-                        path: format!("metadata.labels[{}]", rule.key),
-                        expected: rule.value.clone(),
-                        found: value.map(|v| bounded(v, 63)).unwrap_or_default(),
-                    }],
-                    claimed_by: match value {
-                        Some(_) => world.namespace.claimed_by.clone(),
-                        None => "unknown".to_owned(),
-                    },
+                    differences: vec![Difference::label(
+                        &rule.key,
+                        &rule.value,
+                        value.map_or("", String::as_str),
+                        world.namespace.claim(&rule.key),
+                    )],
                 };
                 plan.note(section, *mode, finding);
             }
@@ -99,12 +95,12 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
             Finding {
                 object: object.clone(),
                 kind: FindingKind::Surplus,
-                differences: vec![Difference {
-                    path: format!("metadata.labels[{key}]"),
-                    expected: String::new(),
-                    found: live.get(key).cloned().unwrap_or_default(),
-                }],
-                claimed_by: holder.name.clone(),
+                differences: vec![Difference::label(
+                    key,
+                    "",
+                    live.get(key).map_or("", String::as_str),
+                    Claim::unknown(),
+                )],
             },
         );
         if mode == Mode::Enforce {

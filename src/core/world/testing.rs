@@ -35,7 +35,7 @@ pub(crate) fn namespace() -> NamespaceFacts {
         uid: "uid-team-a".into(),
         labels: BTreeMap::new(),
         our_labels: BTreeSet::new(),
-        claimed_by: "unknown".into(),
+        claims: BTreeMap::new(),
         terminating: false,
     }
 }
@@ -67,6 +67,7 @@ pub(crate) fn cluster() -> ClusterFacts {
                 port(json!({"protocol": "TCP", "port": 53})),
             ],
         }),
+        node_local_dns: BTreeSet::new(),
         api_server: Some(vec![Destination {
             peers: vec![peer(json!({"ipBlock": {"cidr": "192.0.2.10/32"}}))],
             ports: vec![port(json!({"protocol": "TCP", "port": 6443}))],
@@ -168,6 +169,7 @@ pub(crate) fn put(world: &mut World, id: &ChildId, mut object: Value, uid: Optio
         resource_version,
         digest: Canonical::of(id.kind, &object).digest(),
         object: Some(Arc::new(object)),
+        kept: None,
     };
     world.live.insert(id.clone(), live);
 }

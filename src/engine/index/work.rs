@@ -28,6 +28,7 @@ impl Index {
                     resource_version: live.resource_version.clone(),
                     digest: live.digest,
                     object: child.evidence.clone(),
+                    kept: live.kept.clone(),
                 };
                 Some((id.clone(), live))
             })
