@@ -9,7 +9,7 @@ use super::Context;
 use super::errors::Failed;
 use super::index::Last;
 use super::work::in_time;
-use crate::core::object::{Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
+use crate::core::object::{Canonical, Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
 use crate::core::plan::{Action, Step};
 use crate::core::settle::Failure;
 use crate::core::text::bounded;
@@ -19,9 +19,11 @@ use crate::core::world::World;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It is as asked for now.
-    Changed,
+    Done,
     /// The API server had nothing to change: a difference was seen where there is none, or admission took it back.
     Nothing,
+    /// Admission made something else of it.
+    Rewritten,
 }
 
 /// Carries out one action.
@@ -29,13 +31,9 @@ pub enum Effect {
 /// # Errors
 /// What the failure means for the work that is left.
 pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<Effect, Failed> {
-    let changed = |done: Result<(), Failed>| done.map(|()| Effect::Changed);
+    let removed = |done: Result<(), Failed>| done.map(|()| Effect::Done);
     let (operation, kind, done) = match &action.step {
-        Step::Create(child) => (
-            "create",
-            child.id.kind.kind,
-            changed(create(context, world, child).await),
-        ),
+        Step::Create(child) => ("create", child.id.kind.kind, create(context, world, child).await),
         Step::Replace { child, live } => (
             "replace",
             child.id.kind.kind,
@@ -49,7 +47,7 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
         } => (
             "recreate",
             child.id.kind.kind,
-            changed(recreate(context, world, child, uid, resource_version).await),
+            recreate(context, world, child, uid, resource_version).await,
         ),
         Step::Delete {
             id,
@@ -58,13 +56,14 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
         } => (
             "delete",
             id.kind.kind,
-            changed(delete(context, world, id, uid, resource_version).await),
+            removed(delete(context, world, id, uid, resource_version).await),
         ),
         Step::Label(labels) => ("label", "Namespace", label(context, world, labels).await),
     };
     let outcome = match &done {
-        Ok(Effect::Changed) => "done",
+        Ok(Effect::Done) => "done",
         Ok(Effect::Nothing) => "nothing",
+        Ok(Effect::Rewritten) => "rewritten",
         Err(Failed::Conflict) => "conflict",
         Err(Failed::Gone) => "gone",
         Err(Failed::Blocked(_)) => "refused",
@@ -95,12 +94,11 @@ fn params(dry_run: bool) -> PostParams {
     }
 }
 
-async fn create(context: &Context, world: &World, child: &Child) -> Result<(), Failed> {
+async fn create(context: &Context, world: &World, child: &Child) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
     let object = object(child.to_object(namespace))?;
     let written = in_time(api(context, namespace, child.id.kind).create(&params(false), &object)).await?;
-    take_up(context, child.id.kind, written);
-    Ok(())
+    Ok(take_up(context, child, written))
 }
 
 async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
@@ -109,12 +107,12 @@ async fn replace(context: &Context, world: &World, child: &Child, live: &Value) 
     let api = api(context, namespace, child.id.kind);
     let written = in_time(api.replace(&child.id.name, &params(false), &replacement)).await?;
     let unchanged = written.metadata.resource_version == replacement.metadata.resource_version;
-    take_up(context, child.id.kind, written);
+    let effect = take_up(context, child, written);
     if unchanged {
         false_alarm(context, namespace, Some(&child.id));
         return Ok(Effect::Nothing);
     }
-    Ok(Effect::Changed)
+    Ok(effect)
 }
 
 /// Counts a repair that changed nothing. It is logged once for each object, or it would be for ever.
@@ -133,7 +131,7 @@ fn false_alarm(context: &Context, namespace: &str, child: Option<&ChildId>) {
 
 /// Deletes and creates what cannot be changed. The new object is tried out first, under another name: what would be
 /// refused (a grant that the operator may not hand out) must not cost the old one.
-async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> Result<(), Failed> {
+async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
     let api = api(context, namespace, child.id.kind);
     let mut trial = child.to_object(namespace);
@@ -226,7 +224,12 @@ async fn label(
         false_alarm(context, name, None);
         return Ok(Effect::Nothing);
     }
-    Ok(Effect::Changed)
+    let as_asked = |(key, value): (&String, &String)| written["metadata"]["labels"][key] == **value;
+    Ok(if labels.iter().all(as_asked) {
+        Effect::Done
+    } else {
+        Effect::Rewritten
+    })
 }
 
 /// Takes up that we deleted an object.
@@ -238,11 +241,16 @@ fn gone(context: &Context, namespace: &str, id: &ChildId, uid: &str) {
     context.index.lock().child_gone(id.kind, namespace, &id.name, last);
 }
 
-/// Takes up what the API server answered to a write of ours: its echo is then nothing new.
-fn take_up(context: &Context, kind: &'static ChildKind, written: DynamicObject) {
-    if let Ok(written) = serde_json::to_value(written) {
-        context.index.lock().child_seen(kind, written);
-    }
+/// Takes up what the API server answered to a write of a child: its echo is then nothing new. Answers whether it is as
+/// it was sent.
+fn take_up(context: &Context, child: &Child, written: DynamicObject) -> Effect {
+    let kind = child.id.kind;
+    let Ok(written) = serde_json::to_value(written) else {
+        return Effect::Done;
+    };
+    let as_asked = Canonical::of(kind, &written).digest() == child.canonical().digest();
+    context.index.lock().child_seen(kind, written);
+    if as_asked { Effect::Done } else { Effect::Rewritten }
 }
 
 fn object(value: Value) -> kube::Result<DynamicObject> {

@@ -82,8 +82,8 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
         for action in &plan.actions {
             let (failure, longest) = match apply(context, &world, action).await {
                 // It repaired nothing, and counts for nothing: what departs is told.
-                Ok(Effect::Nothing) => continue,
-                Ok(Effect::Changed) => {
+                Ok(Effect::Nothing | Effect::Rewritten) => continue,
+                Ok(Effect::Done) => {
                     tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
                     if let Some(holder) = &plan.holder {
                         context.index.lock().did(name, holder, &action.step);
