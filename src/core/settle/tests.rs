@@ -2,6 +2,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::v1alpha1::TakenOver;
 use crate::controls::REGISTRY;
 use crate::core::plan::{Action, plan};
 use crate::core::world::testing::{converged, full_spec, full_spec_but, id, meddle, with_spec, world as bare_world};
@@ -308,7 +309,7 @@ fn conditions_keep_their_time_from_report_to_report() {
 }
 
 #[test]
-fn the_meaning_of_a_report_is_all_of_it_but_the_records() {
+fn the_meaning_of_a_report_is_all_of_it_but_the_records_and_what_was_taken_over() {
     let world = drifted(full_spec());
     let before = plan(REGISTRY, &world);
     let mut attempt = Attempt::default();
@@ -317,6 +318,16 @@ fn the_meaning_of_a_report_is_all_of_it_but_the_records() {
     let mut without = report.clone();
     without.drift.records.clear();
     assert_ne!(report, without);
+    assert_eq!(meaning(&report), meaning(&without));
+    // These are only in the written report, and not in the next one that is made.
+    without.taken_over = vec![TakenOver {
+        object: "Role/x".into(),
+        taken: world.now,
+        former: "{}".into(),
+        claimed_by: "helm".into(),
+        operation: String::new(),
+        claimed_at: None,
+    }];
     assert_eq!(meaning(&report), meaning(&without));
 
     let whole = serde_json::to_value(&report).unwrap();

@@ -62,3 +62,21 @@ fn a_report_that_was_written_although_the_answer_was_lost_tells_nothing_twice() 
     let report = write(&mut attempt, &mut world, lost);
     assert_eq!(told(&report), (2, 2, vec![(20, Some(20)), (10, Some(10))]));
 }
+
+#[test]
+fn a_deletion_after_a_recreation_whose_answer_was_lost_is_somebody_elses() {
+    let mut world = at_rest(full_spec());
+    let viewers = id(&world, "RoleBinding/viewers");
+    meddle(&mut world, &viewers, |object| object["roleRef"]["name"] = json!("edit"));
+    let mut attempt = Attempt::default();
+    let before = plan(REGISTRY, &world);
+    assert!(matches!(before.actions[0].step, Step::Recreate { .. }));
+    attempt.absorb(&world, &before, &[(before.actions[0].clone(), Err(busy()))], world.now);
+    // It was done all the same.
+    carry_out(&mut world, &before);
+    run(&mut attempt, &mut world, Ok(()));
+    assert_eq!((attempt.drifted, attempt.repaired), (1, 1));
+    world.live.remove(&viewers);
+    run(&mut attempt, &mut world, Ok(()));
+    assert_eq!((attempt.drifted, attempt.repaired), (2, 2));
+}
