@@ -173,6 +173,7 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
             }],
             ports: vec![port(Protocol::Udp), port(Protocol::Tcp)],
         }),
+        node_local_dns: std::collections::BTreeSet::new(),
         api_server: None,
         grantable,
     });

@@ -13,6 +13,8 @@ mod testing;
 pub mod weakened;
 mod weaker;
 
+pub use pod_security::PREFIX as POD_SECURITY;
+
 use crate::core::control::Registry;
 use crate::core::object::ChildKind;
 

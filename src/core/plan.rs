@@ -19,7 +19,7 @@ use super::control::{Control, Held, LabelRule, Registry};
 use super::drift::Difference;
 use super::merge::{Askers, Effective, merge};
 use super::object::{Child, ChildId, Digest};
-use super::world::{Baseline, Recorded, RecordedLabel, World};
+use super::world::{Baseline, Kept, Recorded, RecordedLabel, World};
 use crate::api::v1alpha1::{DeletionPolicy, Mode};
 
 /// What is to be done in one namespace, and what was found.
@@ -43,6 +43,8 @@ pub struct Plan {
     pub unchecked: Vec<Check>,
     /// The UID of the baseline whose rollout this namespace waits for its turn in.
     pub waits_for: Option<String>,
+    /// Objects that other clients' finalizers keep, with the section that asks for them.
+    pub kept: Vec<(&'static str, ChildId, Arc<Kept>)>,
     /// When the plan changes by itself, if it does.
     pub next_due: Option<Timestamp>,
 }
@@ -77,10 +79,8 @@ pub struct Finding {
     pub mode: Mode,
     /// In what way.
     pub kind: FindingKind,
-    /// What differs.
+    /// What differs, and who claims that.
     pub differences: Vec<Difference>,
-    /// Which client claims it.
-    pub claimed_by: String,
 }
 
 /// In what way something departs from what is asked for.
@@ -158,6 +158,8 @@ pub enum Step {
         uid: String,
         /// The resourceVersion of the live object.
         resource_version: String,
+        /// The live object.
+        live: Arc<Value>,
     },
     /// Delete what is recorded as ours and no longer asked for.
     Delete {

@@ -1,12 +1,14 @@
 //! All that a plan may see.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::control::Held;
+use super::drift::{Claim, Open};
 use super::fight::Fights;
 use super::merge::Effective;
 use super::object::{ChildId, Digest};
@@ -141,10 +143,22 @@ pub struct NamespaceFacts {
     pub labels: BTreeMap<String, String>,
     /// The label keys whose present values we wrote, by `managedFields`.
     pub our_labels: BTreeSet<String>,
-    /// Which client claims the last change of its labels.
-    pub claimed_by: String,
+    /// Who claims the present values of labels that a baseline may ask for, where that is not plainly us.
+    pub claims: BTreeMap<String, Claim>,
     /// Whether it is being deleted.
     pub terminating: bool,
+}
+
+impl NamespaceFacts {
+    /// Who claims the present value of a label. One that was removed is claimed by nobody.
+    pub fn claim(&self, key: &str) -> Claim {
+        match self.claims.get(key) {
+            _ if !self.labels.contains_key(key) => Claim::unknown(),
+            Some(claim) => claim.clone(),
+            None if self.our_labels.contains(key) => Claim::ours(),
+            None => Claim::unknown(),
+        }
+    }
 }
 
 /// A live object under a reserved name.
@@ -158,6 +172,19 @@ pub struct Live {
     pub digest: Digest,
     /// The object itself, where it is at hand: a digest cannot say what differs.
     pub object: Option<Arc<Value>>,
+    /// The finalizers of other clients that keep it, if there are any.
+    pub kept: Option<Arc<Kept>>,
+}
+
+/// What keeps an object from going when it is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The finalizers, bounded.
+    pub finalizers: String,
+    /// Who claims to have set them.
+    pub by: String,
+    /// Whether it was deleted already.
+    pub deleted: bool,
 }
 
 /// What the report says of earlier work.
@@ -173,6 +200,8 @@ pub struct Prior {
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.
     pub drift: PriorDrift,
+    /// Whether the report keeps what objects were before they were taken over.
+    pub taken_over: bool,
 }
 
 /// How a baseline held a namespace.
@@ -207,6 +236,8 @@ pub struct PriorDrift {
     pub last_seen: Option<Timestamp>,
     /// Who claims that.
     pub last_claimed_by: Option<String>,
+    /// What departs since then, and is on record.
+    pub open: Open,
 }
 
 /// An object that we wrote.
@@ -234,6 +265,8 @@ pub struct RecordedLabel {
 pub struct ClusterFacts {
     /// Where the cluster's DNS is, once it was found.
     pub dns: Option<Destination>,
+    /// The addresses on each node at which pods reach a DNS cache, if there is one.
+    pub node_local_dns: BTreeSet<IpAddr>,
     /// The API server's own endpoints, once they were found.
     pub api_server: Option<Vec<Destination>>,
     /// What the operator may hand out in Roles: the rules of the ClusterRole `security-baseline:grantable`.

@@ -81,12 +81,13 @@ async fn report(context: &Arc<Context>, name: &Arc<str>) {
             Failed::Conflict => context
                 .queue
                 .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE),
-            Failed::Blocked(failure) | Failed::Transient(failure) => {
+            failed @ (Failed::Blocked(_) | Failed::Transient(..)) => {
                 context.metrics.status_failures.inc();
-                tracing::warn!(baseline = %name, reason = failure.reason, message = failure.message, "the status could not be written");
+                tracing::warn!(baseline = %name, ?failed, "the status could not be written");
+                let wait = failed.wait(PATIENCE * 5);
                 context
                     .queue
-                    .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE * 5);
+                    .push_after(Key::Baseline(name.clone()), Lane::Status, wait);
             }
         },
     }

@@ -23,6 +23,9 @@ use crate::core::world::ClusterFacts;
 /// The ClusterRole whose rules the operator may hand out.
 pub const GRANTABLE: &str = "security-baseline:grantable";
 
+/// The ConfigMap of the DNS cache on each node, if the cluster has one.
+pub const NODE_LOCAL_DNS: &str = "node-local-dns";
+
 /// A watch, what it feeds, and how far it is.
 pub struct Source {
     /// What is watched.
@@ -57,6 +60,18 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
                 "services",
                 watcher::Config::default().labels(&dns.label_selector),
                 Dns::default(),
+            ),
+        ),
+        optional_within(
+            Some(&dns.namespace),
+            source(
+                "node-local-dns",
+                "",
+                "v1",
+                "ConfigMap",
+                "configmaps",
+                watcher::Config::default().fields(&format!("metadata.name={NODE_LOCAL_DNS}")),
+                NodeLocalDns,
             ),
         ),
         optional_within(
@@ -376,6 +391,25 @@ impl Sink for Dns {
         // and most often the Service is only being replaced.
         self.0.lock().remove(name);
     }
+
+    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
+        BTreeSet::new()
+    }
+}
+
+struct NodeLocalDns;
+
+impl Sink for NodeLocalDns {
+    fn applied(&self, context: &Context, object: Value) {
+        let found = facts::node_local_dns(&object);
+        // As of the DNS Service: what was found last stays true for what is enforced.
+        if !found.is_empty() {
+            let stated = context.config.cluster_dns.node_local();
+            learn(context, |cluster| cluster.node_local_dns = &found | &stated);
+        }
+    }
+
+    fn deleted(&self, _: &Context, _: &str, _: &str, _: Last<'_>) {}
 
     fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
         BTreeSet::new()

@@ -1,11 +1,14 @@
 //! The operator's configuration file (`--config`).
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 
 use k8s_openapi::jiff::SignedDuration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::facts::{MOST_ADDRESSES, address};
 use crate::core::select::{ALWAYS_EXCLUDED, glob};
 
 /// The configuration. Every key has a default; an unknown key is refused.
@@ -73,6 +76,15 @@ pub struct ClusterDns {
     pub namespace: String,
     /// Its labels, as a label selector.
     pub label_selector: String,
+    /// Addresses on each node at which pods reach a DNS cache, besides those that are detected.
+    pub node_local_addresses: Vec<String>,
+}
+
+impl ClusterDns {
+    /// The stated addresses of a DNS cache on each node.
+    pub fn node_local(&self) -> BTreeSet<IpAddr> {
+        self.node_local_addresses.iter().filter_map(|a| address(a)).collect()
+    }
 }
 
 /// What holds for all exceptions.
@@ -187,6 +199,7 @@ impl Default for ClusterDns {
         Self {
             namespace: "kube-system".to_owned(),
             label_selector: "k8s-app=kube-dns".to_owned(),
+            node_local_addresses: Vec::new(),
         }
     }
 }
@@ -272,6 +285,13 @@ impl Config {
                 "name the namespace and the labels of the cluster's DNS Service",
             );
         }
+        let addresses = &self.cluster_dns.node_local_addresses;
+        if addresses.len() > MOST_ADDRESSES || addresses.iter().any(|a| address(a).is_none()) {
+            return invalid(
+                "clusterDNS.nodeLocalAddresses",
+                "write at most 16 IP addresses, such as 169.254.20.10, that pods can reach",
+            );
+        }
         Ok(())
     }
 
@@ -339,6 +359,14 @@ mod tests {
             ("exceptions: {maxDuration: 30d}", "write hours, such as 720h"),
             ("exceptions: {maxDuration: 720}", "write hours, such as 720h"),
             ("exceptions: {max: 720h}", "max"),
+            (
+                "clusterDNS: {nodeLocalAddresses: [169.254.20.10/32]}",
+                "nodeLocalAddresses",
+            ),
+            (
+                "clusterDNS: {nodeLocalAddresses: [169.254.20.10, 0.0.0.0]}",
+                "nodeLocalAddresses",
+            ),
         ] {
             let error = load(text).unwrap_err();
             assert!(
@@ -346,6 +374,18 @@ mod tests {
                 "{text}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn stated_addresses_of_node_local_dns_are_taken_as_they_are() {
+        let config = load("clusterDNS: {nodeLocalAddresses: [169.254.25.10, 'fd00::a']}").unwrap();
+        let found: Vec<_> = config
+            .cluster_dns
+            .node_local()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found, ["169.254.25.10", "fd00::a"]);
     }
 
     #[test]

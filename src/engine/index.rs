@@ -17,7 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::apply::Reply;
+use super::apply::Effect;
 use super::baselines::only_audited;
 use super::config::Config;
 use super::facts::{self, meta};
@@ -32,7 +32,9 @@ use crate::core::plan::{Action, Plan, Step};
 use crate::core::settle::{Attempt, MemberStanding, Settled, meaning};
 use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
-use crate::core::world::{Baseline, Checked, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, Weakening, World};
+use crate::core::world::{
+    Baseline, Checked, ClusterFacts, Kept, Live, NamespaceFacts, Prior, Recorded, Weakening, World,
+};
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
@@ -85,6 +87,8 @@ struct NamespaceEntry {
     fights: Fights,
     /// When its report was written last.
     reported: Option<Instant>,
+    /// Whether a repair of the Namespace itself changed nothing, and that was said.
+    false_alarm: bool,
 }
 
 #[derive(Default)]
@@ -95,6 +99,8 @@ struct ChildEntry {
     /// The resourceVersion of the newest that is known of it, be it an event, an answer or its deletion. Answers to our
     /// own requests overtake events, and are overtaken by them: whatever is older says nothing.
     version: u64,
+    /// Whether a repair of it changed nothing, and that was said.
+    false_alarm: bool,
 }
 
 #[derive(Clone, PartialEq)]
@@ -102,6 +108,8 @@ struct Fingerprint {
     uid: String,
     resource_version: String,
     digest: Digest,
+    /// What keeps it from going; most objects have nothing of that kind.
+    kept: Option<Arc<Kept>>,
 }
 
 /// What is known of an object that is gone: nothing, if it vanished while nobody watched.
@@ -160,8 +168,8 @@ pub struct ReportSeen {
     pub resource_version: String,
     /// The digest of what it means.
     pub meaning: Digest,
-    /// How often something drifted, by it.
-    pub drifted: i64,
+    /// Whether it holds records that the next one continues.
+    pub continued: bool,
 }
 
 impl Index {
@@ -169,11 +177,14 @@ impl Index {
     pub fn new(config: Config) -> Self {
         Self {
             stopped: config.stop,
-            config,
             namespaces: BTreeMap::new(),
             baselines: BTreeMap::new(),
             unreleased: BTreeSet::new(),
-            cluster: Arc::default(),
+            cluster: Arc::new(ClusterFacts {
+                node_local_dns: config.cluster_dns.node_local(),
+                ..ClusterFacts::default()
+            }),
+            config,
             synced: false,
             effective: HashMap::new(),
             weakenings: Vec::new(),
@@ -294,11 +305,11 @@ impl Index {
         }
         entry.version = version;
         let known = entry.facts.as_ref();
-        // Who touched the namespace last is only told where something else is to be told.
+        // Who claims a label is only told where something else is to be told.
         let same = |known: &NamespaceFacts| {
             *known
                 == NamespaceFacts {
-                    claimed_by: known.claimed_by.clone(),
+                    claims: known.claims.clone(),
                     ..facts.clone()
                 }
         };
@@ -321,6 +332,12 @@ impl Index {
             return false;
         };
         self.synced && !excluded && (had_report || self.is_selected(&name, entry))
+    }
+
+    /// The resourceVersion of a namespace, if it still is as these facts say.
+    pub fn version_of(&self, facts: &NamespaceFacts) -> Option<String> {
+        let entry = self.namespaces.get(facts.name.as_str())?;
+        (entry.facts.as_ref() == Some(facts)).then(|| entry.version.to_string())
     }
 
     /// Forgets a namespace. Answers the baselines whose counts change.

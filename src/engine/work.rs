@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::Context;
-use super::apply::{Reply, api, apply};
+use super::apply::{Effect, api, apply};
 use super::baselines;
 use super::errors::{Failed, judge};
 use super::index::Last;
@@ -89,13 +89,13 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let now = context.clock.now();
     let retries = {
         let mut index = context.index.lock();
-        index.update_attempt(name, |attempt| attempt.absorb(&plan, &run.done, now));
-        index.fought(name, &plan, &run.replies, now);
+        index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
+        index.fought(name, &plan, &run.effects, now);
         index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)))
     };
     if run.again || run.later.is_some() {
         let wait = match run.later {
-            Some(longest) => retry(retries, longest, context.clock.jitter()),
+            Some(longest) => retry(retries, longest, context.clock.jitter()).max(run.at_least),
             None => FIRST_RETRY.mul_f64(f64::from(retries.min(10)) / 50.0),
         };
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
@@ -112,22 +112,27 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
 #[derive(Default)]
 struct Run {
     done: Vec<(Action, Result<(), Failure>)>,
-    /// How what was done was answered.
-    replies: Vec<(Action, Reply)>,
+    /// What came of what was written.
+    effects: Vec<(Action, Effect)>,
     /// Whether something was not as it was thought to be.
     again: bool,
     /// If something failed: the longest that the next try may wait.
     later: Option<Duration>,
+    /// And how long it has to, if the API server says so.
+    at_least: Duration,
 }
 
 async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan: &Plan, run: &mut Run) {
     for action in &plan.actions {
         let (failure, longest) = match apply(context, world, action).await {
-            Ok(reply) => {
-                tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
-                context.index.lock().did(name, action);
-                run.done.push((action.clone(), Ok(())));
-                run.replies.push((action.clone(), reply));
+            Ok(effect) => {
+                run.effects.push((action.clone(), effect));
+                // Anything else repaired nothing, and counts for nothing: what departs is told.
+                if effect == Effect::Done {
+                    tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
+                    context.index.lock().did(name, action);
+                    run.done.push((action.clone(), Ok(())));
+                }
                 continue;
             }
             Err(Failed::Gone) => continue,
@@ -137,7 +142,10 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
                 continue;
             }
             Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
-            Err(Failed::Transient(failure)) => (failure, LONGEST_TRANSIENT),
+            Err(Failed::Transient(failure, after)) => {
+                run.at_least = after.unwrap_or_default();
+                (failure, LONGEST_TRANSIENT)
+            }
         };
         tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
         run.later = Some(run.later.map_or(longest, |l| l.min(longest)));
@@ -181,7 +189,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
                 Ok(looks) => context.index.lock().looked(name, looks),
                 Err(error) => {
                     tracing::info!(namespace = %name, %error, "what runs could not be looked at; nothing new is enforced");
-                    postpone(context, name);
+                    postpone(context, name, &error);
                     return None;
                 }
             }
@@ -201,7 +209,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
                 }
                 Err(error) => {
                     tracing::info!(namespace = %name, object = %id, %error, "could not be read");
-                    postpone(context, name);
+                    postpone(context, name, &error);
                     return None;
                 }
             }
@@ -214,9 +222,9 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
 }
 
 /// Has a namespace wait for the API server.
-fn postpone(context: &Context, name: &Arc<str>) {
+fn postpone(context: &Context, name: &Arc<str>, error: &kube::Error) {
     let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
-    let wait = retry(retries, LONGEST_TRANSIENT, context.clock.jitter());
+    let wait = judge(error).wait(retry(retries, LONGEST_TRANSIENT, context.clock.jitter()));
     context
         .queue
         .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
@@ -258,7 +266,7 @@ fn retry(failures: u32, longest: Duration, jitter: f64) -> Duration {
 
 fn count(context: &Context, plan: &Plan, run: &Run, job: &Job) {
     let mut repaired = false;
-    for (action, _) in &run.replies {
+    for (action, _) in run.done.iter().filter(|(_, outcome)| outcome.is_ok()) {
         let section = plan.sections.iter().filter(|s| s.section == action.section);
         let mut findings = section.flat_map(|s| &s.findings);
         if findings.any(|f| f.object == action.object && f.kind.is_drift()) {

@@ -1,7 +1,13 @@
 //! What departs from the baseline is put back at once, and told.
 
+mod audit;
+mod down;
+mod finalizers;
 mod leave;
 mod ledger;
+mod reserved;
+mod unchanged;
+mod witness;
 
 use serde_json::{Value, json};
 

@@ -30,9 +30,13 @@ async fn with_its_own_token_the_operator_cannot_change_what_a_baseline_declares(
         .unwrap();
     }
     let finalizers = json!({"metadata": {"finalizers": ["securitybaseline.dev/cleanup"]}});
-    merge(&operator, "SecurityBaseline", None, &set.name, finalizers).await.unwrap();
+    merge(&operator, "SecurityBaseline", None, &set.name, finalizers)
+        .await
+        .unwrap();
     let none = json!({"metadata": {"finalizers": null}});
-    merge(&operator, "SecurityBaseline", None, &set.name, none).await.unwrap();
+    merge(&operator, "SecurityBaseline", None, &set.name, none)
+        .await
+        .unwrap();
     let kept = api(&set.admin, "SecurityBaseline", None).get(&set.name).await.unwrap();
     assert_eq!(kept.data["spec"]["mode"], "Audit");
 }

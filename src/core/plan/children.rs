@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Action, Finding, FindingKind, Plan, Section, Step, remover};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::{Held, Registry};
-use crate::core::drift::{Difference, claimed_by, differences};
+use crate::core::drift::{Difference, differences};
 use crate::core::object::{Canonical, Child, ChildId, Digest};
 use crate::core::select::selects;
 use crate::core::text::bounded;
@@ -36,12 +36,7 @@ pub(super) fn keep(
             object: child.id.to_string(),
             mode,
             kind,
-            differences: vec![Difference {
-                path: String::new(),
-                expected: "present".to_owned(),
-                found: "absent".to_owned(),
-            }],
-            claimed_by: "unknown".to_owned(),
+            differences: vec![Difference::whole("present", "absent")],
         });
         // In Audit it is not put back, and stays on record: it is told as deleted, not as missing, until it is there again.
         if mode == Mode::Enforce {
@@ -49,6 +44,9 @@ pub(super) fn keep(
         }
         return None;
     };
+    if let Some(kept) = &live.kept {
+        plan.kept.push((section, child.id.clone(), Arc::clone(kept)));
+    }
     if live.digest == wanted {
         plan.inventory.insert(child.id.clone(), record(owner, live, wanted));
         return None;
@@ -67,8 +65,7 @@ pub(super) fn keep(
         object: child.id.to_string(),
         mode,
         kind,
-        differences: differences(&asked, &canonical),
-        claimed_by: claimed_by(object),
+        differences: differences(&asked, &canonical, object),
     });
     if mode == Mode::Enforce {
         let terminating = object["metadata"]["deletionTimestamp"].is_string();
@@ -90,6 +87,7 @@ pub(super) fn keep(
                 child: child.clone(),
                 uid: live.uid.clone(),
                 resource_version: live.resource_version.clone(),
+                live: Arc::clone(object),
             }
         } else {
             Step::Replace {
@@ -109,8 +107,8 @@ pub(super) fn audited(enforced: &Child, asked: &Child) -> Option<Finding> {
         object: asked.id.to_string(),
         mode: Mode::Audit,
         kind: FindingKind::Audited,
-        differences: differences(&canonical, &enforced),
-        claimed_by: String::new(),
+        // Nobody did this: there is no live object to claim it.
+        differences: differences(&canonical, &enforced, &serde_json::Value::Null),
     })
 }
 
@@ -151,12 +149,7 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
                 object: id.to_string(),
                 mode,
                 kind: FindingKind::Surplus,
-                differences: vec![Difference {
-                    path: String::new(),
-                    expected: "absent".to_owned(),
-                    found: "present".to_owned(),
-                }],
-                claimed_by: owner.name.clone(),
+                differences: vec![Difference::whole("absent", "present")],
             },
             owner,
         );

@@ -26,12 +26,7 @@ pub(super) fn tell(world: &World, plan: &mut Plan) {
             object: id.to_string(),
             mode: Mode::Audit,
             kind: FindingKind::Weakened,
-            differences: vec![Difference {
-                path: String::new(),
-                expected: String::new(),
-                found: weakening.what.clone(),
-            }],
-            claimed_by: String::new(),
+            differences: vec![Difference::whole("", &weakening.what)],
         };
         plan.note(section, finding, &owner);
     }

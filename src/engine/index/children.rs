@@ -19,6 +19,7 @@ impl Index {
             uid: meta(&object, "uid").to_owned(),
             resource_version: meta(&object, "resourceVersion").to_owned(),
             digest: Canonical::of(kind, &object).digest(),
+            kept: facts::kept(&object).map(Arc::new),
         };
         let (synced, kept) = (self.synced, self.evidence);
         let entry = self.entry(&namespace);
@@ -43,10 +44,24 @@ impl Index {
         // As wanted, but not the object on record: the report is to be brought up to date.
         let unrecorded = as_wanted && recorded != Some(live.uid.as_str());
         let concerns = child.wanted.is_some() || recorded.is_some();
+        // What keeps it is told, and nothing is done about it.
+        let kept_anew = child.live.as_ref().and_then(|l| l.kept.as_ref()) != live.kept.as_ref();
         child.live = Some(live);
         entry.fights.touched(&id.to_string());
         self.evidence = kept + usize::from(proof) - usize::from(had);
-        synced && concerns && (!as_wanted || unrecorded)
+        synced && concerns && (!as_wanted || unrecorded || kept_anew)
+    }
+
+    /// Notes that a repair of a child, or of the namespace itself, changed nothing. Answers whether that is news.
+    pub fn false_alarm(&mut self, namespace: &str, child: Option<&ChildId>) -> bool {
+        let Some(entry) = self.namespaces.get_mut(namespace) else {
+            return false;
+        };
+        let known = match child {
+            Some(id) => entry.children.get_mut(id).map(|child| &mut child.false_alarm),
+            None => Some(&mut entry.false_alarm),
+        };
+        known.is_some_and(|known| !std::mem::replace(known, true))
     }
 
     /// Notes that a child is gone. Answers whether its namespace is to be looked at.

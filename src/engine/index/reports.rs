@@ -38,8 +38,7 @@ impl Index {
         entry.prior = Some(facts::prior(status));
         entry.reported = Some(Instant::now());
         // What was new is written; what failed is kept until it is tried again.
-        entry.attempt.records.clear();
-        entry.attempt.drifted = 0;
+        entry.attempt.told();
     }
 
     /// How long the namespace's next report waits: somebody who breaks things a hundred times a second is repaired each
@@ -88,7 +87,7 @@ impl Index {
             uid: report.uid.clone(),
             resource_version: report.resource_version.clone(),
             meaning: report.meaning,
-            drifted: entry.prior.as_ref().map(|p| p.drift.total).unwrap_or_default(),
+            continued: entry.prior.as_ref().is_some_and(|p| p.drift.total > 0 || p.taken_over),
         })
     }
 }

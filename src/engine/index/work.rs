@@ -30,6 +30,7 @@ impl Index {
                     resource_version: live.resource_version.clone(),
                     digest: live.digest,
                     object: child.evidence.clone(),
+                    kept: live.kept.clone(),
                 };
                 Some((id.clone(), live))
             })
@@ -153,23 +154,26 @@ impl Index {
     }
 
     /// Takes up who undid what was repaired, and what was answered to the repairs.
-    pub fn fought(&mut self, name: &str, plan: &Plan, replies: &[(Action, Reply)], now: Timestamp) {
+    pub fn fought(&mut self, name: &str, plan: &Plan, effects: &[(Action, Effect)], now: Timestamp) {
         let Some(entry) = self.namespaces.get_mut(name) else {
             return;
         };
-        for (action, reply) in replies {
+        for (action, effect) in effects {
+            match effect {
+                Effect::Done => entry.fights.accepted(&action.object),
+                Effect::Rewritten => entry.fights.rewritten(&action.object, false, now),
+                Effect::Nothing => entry.fights.rewritten(&action.object, true, now),
+            }
+            if *effect != Effect::Done {
+                continue;
+            }
             let section = plan.sections.iter().filter(|s| s.section == action.section);
             let findings = section.flat_map(|s| &s.findings);
             for finding in findings.filter(|f| f.object == action.object && f.kind.is_drift()) {
                 for difference in &finding.differences {
-                    entry
-                        .fights
-                        .reverted(&action.object, &difference.path, &finding.claimed_by, now);
+                    let by = &difference.claim.by;
+                    entry.fights.reverted(&action.object, &difference.path, by, now);
                 }
-            }
-            match reply {
-                Reply::AsWritten => entry.fights.accepted(&action.object),
-                Reply::Rewritten { unchanged } => entry.fights.rewritten(&action.object, *unchanged, now),
             }
         }
     }
