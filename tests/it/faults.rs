@@ -1,8 +1,11 @@
 //! What breaks around the operator, and that it ends where it would have ended without.
 
+mod acts;
+mod crashes;
 mod races;
 mod refusals;
 mod shrinking;
+mod tools;
 
 use std::time::Duration;
 

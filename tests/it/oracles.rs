@@ -1,8 +1,10 @@
-//! What must always hold, as functions that any test calls: O1 (convergence), O2 (quiet) and O4 (safety) of the design.
+//! What must always hold, as functions that any test calls: O1 (convergence), O2 (quiet), O3 (differential) and O4
+//! (safety) of the design.
 //!
 //! None of them asks the operator's own code what is right. What is asked for is what `render` prints, as the API
 //! server itself spells it; what was done is what the API server's audit log says.
 
+mod differential;
 mod safety;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,7 @@ use crate::stage::{BINARY, Set, api, grant};
 use crate::support::audit::{Mark, Request};
 use crate::support::{ControlPlane, eventually};
 
+pub use self::differential::{assert_same_end, end, forget_ledger};
 pub use self::safety::safe;
 
 /// How long convergence may take, for as many namespaces as any test has, on a machine that does other things too.
