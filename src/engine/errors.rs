@@ -41,6 +41,9 @@ impl Failed {
 /// The text with which the API server refuses to let a grant exceed what the operator has itself.
 const ESCALATION: &str = "attempting to grant RBAC permissions not currently held";
 
+/// What the API server says of a kind that it does not serve (any more).
+const NOT_SERVED: &str = "404 page not found";
+
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         judge(&error)
@@ -78,7 +81,15 @@ pub fn judge(error: &Error) -> Failed {
             })
         }
         403 if causes.into_iter().any(|c| c.reason == "NamespaceTerminating") => Failed::Gone,
-        404 => Failed::Gone,
+        404 if status.reason == "NotFound" || status.message == NOT_SERVED => Failed::Gone,
+        // A page of something in between, such as a load balancer without a backend: it knows of no object.
+        404 => Failed::Transient(
+            Failure {
+                reason: "APIServerUnavailable",
+                message,
+            },
+            None,
+        ),
         403 if message.contains(ESCALATION) => Failed::Blocked(Failure {
             reason: "GrantRefused",
             message: refusal(&message),
@@ -136,8 +147,13 @@ mod tests {
     use super::*;
 
     fn judged(code: u16, message: &str) -> Failed {
+        judged_with(code, "", message)
+    }
+
+    fn judged_with(code: u16, reason: &str, message: &str) -> Failed {
         judge(&Error::Api(Box::new(Status {
             code,
+            reason: reason.into(),
             message: message.into(),
             ..Status::default()
         })))
@@ -199,12 +215,21 @@ mod tests {
     #[test]
     fn only_what_may_pass_by_itself_is_tried_again_soon() {
         assert_eq!(judged(409, ""), Failed::Conflict);
-        assert_eq!(judged(404, ""), Failed::Gone);
+        assert_eq!(judged_with(404, "NotFound", ""), Failed::Gone);
         for code in [429, 500, 503, 504] {
             assert!(matches!(judged(code, ""), Failed::Transient(..)), "{code}");
         }
         for code in [400, 403, 422] {
             assert!(matches!(judged(code, ""), Failed::Blocked(_)), "{code}");
         }
+    }
+
+    #[test]
+    fn only_the_api_server_itself_knows_that_something_is_not_there() {
+        assert_eq!(judged(404, NOT_SERVED), Failed::Gone);
+        let page = "<html><body>default backend - 404</body></html>";
+        // This is what kube makes of what is no Status.
+        let failed = judged_with(404, "Failed to parse error data", page);
+        assert!(matches!(failed, Failed::Transient(..)), "{failed:?}");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use kube::api::DynamicObject;
 
 use super::Context;
 use super::apply::{Effect, api, apply};
@@ -18,6 +19,7 @@ use super::queue::{Job, Key, Lane};
 use super::report;
 use crate::controls::REGISTRY;
 use crate::core::gate::{self, Verdict};
+use crate::core::object::ChildId;
 use crate::core::plan::{Action, Plan, plan};
 use crate::core::settle::Failure;
 use crate::core::world::World;
@@ -195,7 +197,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
             }
         }
         for id in &plan.unread {
-            match in_time(api(context, name, id.kind).get_opt(&id.name)).await {
+            match read(context, name, id).await {
                 Ok(Some(object)) => {
                     if let Ok(object) = serde_json::to_value(object) {
                         context.index.lock().evidence(name, id, object);
@@ -230,6 +232,14 @@ fn postpone(context: &Context, name: &Arc<str>, error: &kube::Error) {
         .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
 }
 
+/// Reads a child, which may not be there.
+async fn read(context: &Context, namespace: &str, id: &ChildId) -> kube::Result<Option<DynamicObject>> {
+    match in_time(api(context, namespace, id.kind).get(&id.name)).await {
+        Err(error) if judge(&error) == Failed::Gone => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// Reads again what turned out not to be as it was thought to be.
 async fn refresh(context: &Arc<Context>, world: &World, action: &Action) {
     use crate::core::plan::Step;
@@ -240,7 +250,7 @@ async fn refresh(context: &Arc<Context>, world: &World, action: &Action) {
         // The namespace itself is on its way by the watch.
         Step::Label(_) => return,
     };
-    match in_time(api(context, namespace, id.kind).get_opt(&id.name)).await {
+    match read(context, namespace, id).await {
         Ok(Some(object)) => {
             if let Ok(object) = serde_json::to_value(object) {
                 context.index.lock().evidence(namespace, id, object);

@@ -1,8 +1,12 @@
 //! What breaks around the operator, and that it ends where it would have ended without.
 
+mod acts;
+mod crashes;
 mod races;
 mod refusals;
+mod retries;
 mod shrinking;
+mod tools;
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
-//! What must always hold, as functions that any test calls: O1 (convergence), O2 (quiet) and O4 (safety) of the design.
+//! What must always hold, as functions that any test calls: O1 (convergence), O2 (quiet), O3 (differential) and O4
+//! (safety) of the design.
 //!
 //! None of them asks the operator's own code what is right. What is asked for is what `render` prints, as the API
 //! server itself spells it; what was done is what the API server's audit log says.
 
+mod differential;
 mod safety;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,7 @@ use crate::stage::{BINARY, Set, api, grant};
 use crate::support::audit::{Mark, Request};
 use crate::support::{ControlPlane, eventually};
 
+pub use self::differential::{assert_same_end, end, forget_ledger};
 pub use self::safety::safe;
 
 /// How long convergence may take, for as many namespaces as any test has, on a machine that does other things too.
@@ -110,13 +113,20 @@ async fn matches(set: &Set, expected: &Expected, namespaces: &[String]) -> Resul
     let reports = api(&set.admin, "BaselineReport", None)
         .list(&ListParams::default())
         .await?;
+    let generation = api(&set.admin, "SecurityBaseline", None)
+        .get(&set.name)
+        .await?
+        .metadata
+        .generation;
     let ready: BTreeSet<String> = reports
         .items
         .iter()
         .map(|report| serde_json::to_value(report).unwrap())
         .filter(|report| {
             let controls = report["status"]["controls"].as_array().into_iter().flatten();
-            report["status"]["conditions"][0]["type"] == "Ready"
+            let mut by = report["status"]["baselines"].as_array().into_iter().flatten();
+            by.any(|b| b["name"] == set.name && b["generation"] == json!(generation))
+                && report["status"]["conditions"][0]["type"] == "Ready"
                 && report["status"]["conditions"][0]["status"] == "True"
                 && controls.clone().count() > 0
                 && controls.clone().all(|c| c["state"] == "Compliant")
@@ -126,7 +136,7 @@ async fn matches(set: &Set, expected: &Expected, namespaces: &[String]) -> Resul
     for namespace in namespaces {
         ensure!(
             ready.contains(namespace),
-            "the report of {namespace} does not say that it is ready"
+            "the report of {namespace} does not say that it is ready, by generation {generation:?}"
         );
     }
     Ok(())

@@ -54,12 +54,19 @@ pub struct Request {
 impl Request {
     /// Whether it asks for a change of a stored object: reviews and dry runs do not.
     pub fn is_write(&self) -> bool {
-        matches!(
-            self.verb.as_str(),
-            "create" | "update" | "patch" | "delete" | "deletecollection"
-        ) && !matches!(self.group.as_str(), "authorization.k8s.io" | "authentication.k8s.io")
-            && !self.uri.contains("dryRun=All")
+        changes(&self.verb, &self.group) && !self.dry_run()
     }
+
+    /// Whether nothing was to be stored.
+    pub fn dry_run(&self) -> bool {
+        self.uri.contains("dryRun=All")
+    }
+}
+
+/// Whether a verb asks for a change, or tries one out. Reviews do not, though they are created.
+pub(super) fn changes(verb: &str, group: &str) -> bool {
+    matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection")
+        && !matches!(group, "authorization.k8s.io" | "authentication.k8s.io")
 }
 
 impl Log {

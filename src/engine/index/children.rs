@@ -87,15 +87,35 @@ impl Index {
         if child.live.as_ref().is_none_or(another) {
             return false;
         }
-        child.live = None;
+        let gone = child.live.take().map(|live| live.uid);
         self.evidence -= usize::from(child.evidence.take().is_some());
         let recorded = entry.prior.as_ref().is_some_and(|p| p.inventory.contains_key(&id));
         let concerns = entry.facts.is_some() && (child.wanted.is_some() || recorded);
+        if child.leaving.take().is_some_and(|uid| Some(uid) == gone)
+            && let Some(prior) = &mut entry.prior
+        {
+            prior.inventory.remove(&id);
+        }
         if child.wanted.is_none() {
             entry.children.remove(&id);
         }
         self.forget_if_empty(namespace);
         synced && concerns
+    }
+
+    /// Notes that we are deleting a child, before it is known whether that is done (its reply may be lost); or that it was
+    /// refused. What was drift before stays drift until it is repaired.
+    pub fn child_leaves(&mut self, namespace: &str, id: &ChildId, uid: Option<&str>) {
+        let Some(entry) = self.namespaces.get_mut(namespace) else {
+            return;
+        };
+        let recorded = entry.prior.as_ref().and_then(|p| p.inventory.get(id));
+        if let Some(child) = entry.children.get_mut(id) {
+            let as_recorded = |live: &&Fingerprint| {
+                recorded.is_some_and(|r| r.uid == live.uid && r.digest == Some(live.digest)) && uid == Some(&live.uid)
+            };
+            child.leaving = child.live.as_ref().filter(as_recorded).map(|live| live.uid.clone());
+        }
     }
 
     /// Notes that the children of a kind are listed anew. What the list shows holds, whatever its resourceVersions: a

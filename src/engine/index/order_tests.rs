@@ -90,3 +90,36 @@ fn a_new_list_holds_even_where_versions_went_back() {
     index.child_seen(kind, quota(10, 5000));
     assert_eq!(live(&index).as_deref(), Some("10"));
 }
+
+#[test]
+fn what_we_delete_ourselves_is_not_missed_however_its_end_is_told() {
+    let id = ChildId {
+        kind: kind_named(KIND).unwrap(),
+        name: "security-baseline-compute".to_owned(),
+    };
+    let last = Last {
+        uid: Some("u"),
+        version: None,
+    };
+    // Whether it was as we wrote it, whether the deletion was refused, and whether somebody is to be blamed.
+    for (as_written, refused, missed) in [(true, false, false), (true, true, true), (false, false, true)] {
+        let mut index = index();
+        index.namespace_seen(&json!({"metadata": {"name": "a", "uid": "n", "resourceVersion": "1"}}));
+        index.child_seen(id.kind, quota(10, 50));
+        let live = index.namespaces["a"].children[&id].live.clone().unwrap();
+        let recorded = Recorded {
+            uid: live.uid.clone(),
+            baseline: "b".to_owned(),
+            digest: Some(if as_written { live.digest } else { Digest::of(&json!(1)) }),
+        };
+        let prior = index.entry("a").prior.get_or_insert_default();
+        prior.inventory.insert(id.clone(), recorded);
+        index.child_leaves("a", &id, Some("u"));
+        if refused {
+            index.child_leaves("a", &id, None);
+        }
+        index.child_gone(id.kind, "a", &id.name, last);
+        let recorded = &index.namespaces["a"].prior.as_ref().unwrap().inventory;
+        assert_eq!(recorded.contains_key(&id), missed, "{as_written} {refused}");
+    }
+}
