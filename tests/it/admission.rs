@@ -192,7 +192,8 @@ async fn kubectl_shows_waits_for_and_explains_a_baseline() {
         ]
     );
     assert_eq!(lines[1][..7], [name, "True", "Enforce", "1", "0", "0", "Enforced"]);
-    let report = plane.kubectl(&["get", "br", "-n", &namespace]).await.unwrap();
+    let wide = ["get", "br", "-n", &namespace, "--output=wide"];
+    let report = plane.kubectl(&wide).await.unwrap();
     assert!(report.contains("READY") && report.contains("Compliant"), "{report}");
     let both = plane
         .kubectl(&["get", "security", "-n", &namespace, "--output=name"])
