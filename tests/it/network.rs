@@ -255,6 +255,11 @@ async fn policies_follow_the_dns_cache_on_each_node_and_keep_what_was_found_when
         .unwrap();
     until(&["169.254.25.10/32", "fd00::a/128"]).await;
 
+    let emptied = json!({"data": corefile(template)});
+    merge(&set.admin, "ConfigMap", Some("kube-system"), CACHE, emptied)
+        .await
+        .unwrap();
+    set.fence(&namespace, both()).await;
     delete(&set.admin, "ConfigMap", Some("kube-system"), CACHE).await;
     set.fence(&namespace, both()).await;
     until(&["169.254.25.10/32", "fd00::a/128"]).await;
