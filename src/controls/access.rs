@@ -5,6 +5,8 @@
 //! `escalate`); checking it here tells the missing rule before anything is tried, and keeps the operator's own rights
 //! (it writes NetworkPolicies, quotas, Roles) from being handed out by a baseline that merely asks for them.
 
+mod weaker;
+
 use k8s_openapi::api::rbac::v1::{PolicyRule as ApiRule, RoleRef, Subject as ApiSubject};
 use serde_json::{Map, Value, json};
 
@@ -26,6 +28,7 @@ static ROLE: ChildKind = ChildKind {
     normalise: normalise_role,
     immutable: &[],
     grants: &["rules"],
+    weaker: weaker::role,
 };
 
 static ROLE_BINDING: ChildKind = ChildKind {
@@ -37,6 +40,7 @@ static ROLE_BINDING: ChildKind = ChildKind {
     normalise: normalise_binding,
     immutable: &["/roleRef"],
     grants: &["subjects"],
+    weaker: weaker::binding,
 };
 
 const RBAC: &str = "rbac.authorization.k8s.io";

@@ -1,5 +1,7 @@
 //! LimitRanges, by name.
 
+mod weaker;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{LimitRangeItem, LimitRangeSpec};
@@ -27,6 +29,7 @@ static LIMIT_RANGE: ChildKind = ChildKind {
     normalise,
     immutable: &[],
     grants: &[],
+    weaker: weaker::weaker,
 };
 
 static KINDS: [&ChildKind; 1] = [&LIMIT_RANGE];

@@ -10,6 +10,7 @@ mod pod_security;
 mod resource_quotas;
 #[cfg(test)]
 mod testing;
+mod weaker;
 
 use crate::core::control::Registry;
 use crate::core::object::ChildKind;

@@ -5,6 +5,7 @@
 
 mod api;
 mod validate;
+mod weaker;
 
 use k8s_openapi::api::networking::v1::{
     NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec,
@@ -31,6 +32,7 @@ static NETWORK_POLICY: ChildKind = ChildKind {
     normalise,
     immutable: &[],
     grants: &[],
+    weaker: weaker::weaker,
 };
 
 const COMPONENT: &str = "network-isolation";

@@ -1,5 +1,7 @@
 //! ResourceQuotas, by name.
 
+mod weaker;
+
 use k8s_openapi::api::core::v1::{
     ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement as ScopedRequirement,
 };
@@ -26,6 +28,7 @@ static RESOURCE_QUOTA: ChildKind = ChildKind {
     normalise,
     immutable: &["/spec/scopes", "/spec/scopeSelector"],
     grants: &[],
+    weaker: weaker::weaker,
 };
 
 static KINDS: [&ChildKind; 1] = [&RESOURCE_QUOTA];

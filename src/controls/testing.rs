@@ -19,6 +19,12 @@ pub(super) fn differ(kind: &ChildKind, a: &Value, b: &Value) {
     assert_ne!(digest(kind, a), digest(kind, b), "{a} and {b}");
 }
 
+/// Whether these fields, live, are weaker than those that are asked for.
+pub(super) fn is_weaker(kind: &'static ChildKind, asked: &Value, live_fields: &Value) -> bool {
+    let asked = Child::new(kind, "component", "name", asked.clone()).canonical();
+    (kind.weaker)(&asked, &Canonical::of(kind, &live(kind, live_fields.clone())))
+}
+
 /// A live object with these fields, as the operator created it.
 pub(super) fn live(kind: &'static ChildKind, fields: Value) -> Value {
     let mut object = Child::new(kind, "component", "name", fields).to_object("team-a");

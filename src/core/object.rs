@@ -36,6 +36,10 @@ pub struct ChildKind {
     /// The top-level fields without which an object of this kind grants nothing: what is to be deleted, and is kept by
     /// somebody's finalizer, loses them at once.
     pub grants: &'static [&'static str],
+    /// Whether what is live may protect less, or grant more, than what is asked for: it does unless it is shown not to.
+    /// An object with other owners always does, since the garbage collector may take it; our labels and annotations do
+    /// not matter. It is handed what is asked for, and then what is live, which may hold anything that JSON can.
+    pub weaker: fn(&Canonical, &Canonical) -> bool,
 }
 
 impl ChildKind {
@@ -317,5 +321,7 @@ pub fn normalise_quantities(list: &mut Value) {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

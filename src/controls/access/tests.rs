@@ -1,6 +1,7 @@
 mod grants;
 mod normalisation;
 mod validation;
+mod weaker;
 
 use serde_json::{Value, json};
 

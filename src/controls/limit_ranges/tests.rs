@@ -1,3 +1,5 @@
+mod weaker;
+
 use super::*;
 use crate::controls::testing::{differ, every_change_shows, foreign_changes_do_not_show, same};
 use crate::core::world::testing::{namespace, with_spec};

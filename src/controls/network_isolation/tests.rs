@@ -1,6 +1,7 @@
 mod normalisation;
 mod properties;
 mod validation;
+mod weaker;
 
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+mod weaker;
+
 use serde_json::json;
 
 use super::*;
