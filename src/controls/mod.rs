@@ -10,6 +10,7 @@ mod pod_security;
 mod resource_quotas;
 #[cfg(test)]
 mod testing;
+pub mod weakened;
 mod weaker;
 
 use crate::core::control::Registry;
