@@ -116,7 +116,7 @@ impl Fights {
     /// was set back ends the pause.
     pub fn next_try(&self, object: &str, weaker: bool, jitter: f64, now: Timestamp) -> Option<Timestamp> {
         let object = &self.objects[self.find(object)?];
-        let due = |run: &Option<Run>, longest| Some(run.as_ref().filter(|r| r.lasts(now))?.due(longest, jitter, now));
+        let due = |run: &Option<Run>, longest| Some(run.as_ref()?.due(longest, jitter, now));
         let reverted = due(&object.reverted, if weaker { WEAKER } else { HARMLESS });
         let rewritten = due(&object.rewritten, if object.unchanged { POINTLESS } else { HARMLESS });
         reverted

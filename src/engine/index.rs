@@ -329,6 +329,7 @@ impl Index {
         }
         let had_report = entry.report.is_some();
         entry.facts = Some(facts);
+        entry.fights.touched(&format!("Namespace/{name}"));
         self.evidence -= dropped;
         let Some(entry) = self.namespaces.get(name.as_str()) else {
             return false;

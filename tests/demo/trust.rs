@@ -60,7 +60,10 @@ impl Story<'_> {
         let labels = cluster.object("Namespace", None, LEGACY).await?;
         terminal.claim(
             labels["metadata"]["labels"][ENFORCE] == "privileged",
-            &format!("with an exception of {} s, {LEGACY} is held to privileged, and to all the rest", LASTS.as_secs()),
+            &format!(
+                "with an exception of {} s, {LEGACY} is held to privileged, and to all the rest",
+                LASTS.as_secs()
+            ),
         )?;
         Ok(ends)
     }
@@ -69,7 +72,9 @@ impl Story<'_> {
     pub async fn merged(&self) -> Result<()> {
         let Self { terminal, cluster, .. } = self;
         terminal.heading("8  A second baseline for shop");
-        terminal.say("It asks for a smaller quota and for less Pod Security, and has a role of the same name with other rules.");
+        terminal.say(
+            "It asks for a smaller quota and for less Pod Security, and has a role of the same name with other rules.",
+        );
         let second = json!({
             "apiVersion": "securitybaseline.dev/v1alpha1",
             "kind": "SecurityBaseline",
@@ -85,7 +90,8 @@ impl Story<'_> {
             },
         });
         let api = cluster.api("SecurityBaseline", None)?;
-        api.patch(SECOND, &PatchParams::apply("demo"), &Patch::Apply(&second)).await?;
+        api.patch(SECOND, &PatchParams::apply("demo"), &Patch::Apply(&second))
+            .await?;
         let report = self
             .report(BARE, "tells of both", |r| r["status"]["conflicts"].is_array())
             .await?;
@@ -98,7 +104,12 @@ impl Story<'_> {
                 .collect();
             if !less.is_empty() {
                 let column = |field: &str| text(&value[field]).to_owned();
-                rows.push(vec![column("field"), column("value"), column("baseline"), less.join(", ")]);
+                rows.push(vec![
+                    column("field"),
+                    column("value"),
+                    column("baseline"),
+                    less.join(", "),
+                ]);
             }
         }
         terminal.table(&rows);
@@ -110,11 +121,20 @@ impl Story<'_> {
         )?;
         let conflict = &report["status"]["conflicts"][0];
         terminal.output(text(&conflict["message"]));
-        let names = [BASELINE, SECOND].iter().all(|name| text(&conflict["message"]).contains(name));
+        let names = [BASELINE, SECOND]
+            .iter()
+            .all(|name| text(&conflict["message"]).contains(name));
         terminal.claim(names, "the conflict over the role names both; the older one's holds")?;
-        let quota = cluster.object("ResourceQuota", Some(BARE), "security-baseline-compute").await?;
-        terminal.claim(quota["spec"]["hard"]["pods"] == "5", "the live quota has the smaller amount")?;
-        cluster.kubectl(terminal, &["delete", "securitybaseline", SECOND]).await?;
+        let quota = cluster
+            .object("ResourceQuota", Some(BARE), "security-baseline-compute")
+            .await?;
+        terminal.claim(
+            quota["spec"]["hard"]["pods"] == "5",
+            "the live quota has the smaller amount",
+        )?;
+        cluster
+            .kubectl(terminal, &["delete", "securitybaseline", SECOND])
+            .await?;
         Ok(())
     }
 
@@ -122,7 +142,9 @@ impl Story<'_> {
     pub async fn fight(&self) -> Result<()> {
         let Self { terminal, cluster, .. } = self;
         terminal.heading("9  A fight");
-        terminal.say(&format!("{OPPONENT} opens the deny policy of {BARE} again whenever it is repaired."));
+        terminal.say(&format!(
+            "{OPPONENT} opens the deny policy of {BARE} again whenever it is repaired."
+        ));
         let policies = cluster.api("NetworkPolicy", Some(BARE))?;
         let open = json!({"spec": {"ingress": [{}]}});
         let params = PatchParams {
@@ -136,7 +158,9 @@ impl Story<'_> {
             // As a controller would: it waits until it sees that it was undone, or for its next round.
             let _ = tokio::time::timeout(
                 Duration::from_secs(1),
-                cluster.until("NetworkPolicy", Some(BARE), DENY, "is repaired", |p| p["spec"]["ingress"] != json!([{}])),
+                cluster.until("NetworkPolicy", Some(BARE), DENY, "is repaired", |p| {
+                    p["spec"]["ingress"] != json!([{}])
+                }),
             )
             .await;
             let report = serde_json::to_value(reports.get("baseline").await?)?;
@@ -148,10 +172,15 @@ impl Story<'_> {
         let contest = &report["status"]["contested"][0];
         terminal.claim(
             contest["by"] == OPPONENT,
-            &format!("contested after {}, and {OPPONENT} is named, as it calls itself", spell(began.elapsed())),
+            &format!(
+                "contested after {}, and {OPPONENT} is named, as it calls itself",
+                spell(began.elapsed())
+            ),
         )?;
         cluster
-            .until("NetworkPolicy", Some(BARE), DENY, "is whole at the end", |p| p["spec"]["ingress"] != json!([{}]))
+            .until("NetworkPolicy", Some(BARE), DENY, "is whole at the end", |p| {
+                p["spec"]["ingress"] != json!([{}])
+            })
             .await?;
         terminal.claim(true, "the last word is the baseline's")
     }
@@ -191,7 +220,9 @@ impl Story<'_> {
         let kinds = "networkpolicies,resourcequotas,limitranges,roles,rolebindings";
         let list = ["get", kinds, "--namespace", BARE, "--output=name"];
         let before = cluster.kubectl(terminal, &list).await?;
-        cluster.kubectl(terminal, &["delete", "securitybaseline", BASELINE]).await?;
+        cluster
+            .kubectl(terminal, &["delete", "securitybaseline", BASELINE])
+            .await?;
         self.report(BARE, "says that nobody holds it any more", |r| {
             let inventory = r["status"]["inventory"].as_array();
             inventory.is_some_and(|all| !all.is_empty() && all.iter().all(|entry| entry["orphaned"] == true))

@@ -43,6 +43,7 @@ fn a_rule_that_reaches_everything_undoes_a_default_deny() {
         json!({"from": [{"namespaceSelector": {"matchLabels": {}, "matchExpressions": []}, "podSelector": {"matchLabels": null}}]}),
         json!({"from": [{"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}}]}),
         json!({"from": [{"podSelector": {}}, {"namespaceSelector": {}}]}),
+        json!({"from": [{"namespaceSelector": {}}, {"podSelector": {}}]}),
         json!({"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}),
         json!({"from": [{"ipBlock": {"cidr": "::/0", "except": []}}]}),
         json!({"from": [{}]}),
@@ -127,6 +128,10 @@ fn blocks_that_together_cover_a_whole_address_family_are_everything() {
         &[&["0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3", "224.0.0.0/4"]],
         &[&["128.0.0.0/1", "64.0.0.0/2"]],
         &[&["0.0.0.0/0!192.0.2.0/24", "192.0.2.0/25"]],
+        // Exceptions in any order, one in another, or outside of their block.
+        &[&["0.0.0.0/0!192.0.2.0/24!10.0.0.0/8", "192.0.2.0/24"]],
+        &[&["0.0.0.0/0!10.0.0.0/8!10.1.0.0/16", "10.0.0.0/9"]],
+        &[&["0.0.0.0/1!255.0.0.0/8", "255.0.0.0/8"]],
         &[&["0.0.0.0/0!0.0.0.0/32"]],
         &[&["0.0.0.0/0!255.255.255.255/32"]],
         &[&["::/0!::/128"]],
