@@ -12,7 +12,7 @@ use super::resource_quotas::is_quota_key;
 use crate::api::v1alpha1::{LimitRangeLimit, LimitType, Mode, ResourceList, SecurityBaselineSpec};
 use crate::core::control::{Control, Rendered};
 use crate::core::object::{Child, ChildKind, drop_empty, normalise_quantities};
-use crate::core::quantity::Milli;
+use crate::core::quantity::{Milli, is_native, overcommits};
 use crate::core::validate::{Problems, is_label_key};
 use crate::core::world::{ClusterFacts, NamespaceFacts};
 
@@ -289,19 +289,9 @@ fn is_limit_key(type_: LimitType, key: &str) -> bool {
     }
 }
 
-/// Whether a resource is Kubernetes' own (source: `IsNativeResource`).
-fn is_native(key: &str) -> bool {
-    !key.contains('/') || key.contains("kubernetes.io/")
-}
-
 /// Whether a resource is one that a device plugin adds (source: `IsExtendedResourceName` of Kubernetes).
 pub(super) fn is_extended(key: &str) -> bool {
     !is_native(key) && !key.starts_with("requests.") && is_label_key(&format!("requests.{key}"))
-}
-
-/// Whether limits of a resource may be above its requests (source: `IsOvercommitAllowed` of Kubernetes).
-fn overcommits(key: &str) -> bool {
-    is_native(key) && !key.starts_with("hugepages-")
 }
 
 #[cfg(test)]

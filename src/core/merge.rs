@@ -33,7 +33,7 @@ pub struct Effective {
     pub baselines: Vec<Arc<Baseline>>,
     /// What is enforced.
     pub enforced: Merged,
-    /// What would be enforced if every section of every baseline were; `None` where that is the same.
+    /// What would be enforced if every section of every baseline were; `None` where that is the same, conflicts and all.
     pub asked: Option<Merged>,
     /// Who takes part in each section, by its name.
     pub sections: BTreeMap<&'static str, Askers>,
@@ -185,7 +185,7 @@ pub fn merge(registry: Registry, baselines: &[Arc<Baseline>]) -> Effective {
     effective.enforced = merged(&enforced);
     effective.asked = audited
         .then(|| merged(&asked))
-        .filter(|asked| asked.spec != effective.enforced.spec);
+        .filter(|asked| (&asked.spec, &asked.conflicts) != (&effective.enforced.spec, &effective.enforced.conflicts));
     effective
 }
 

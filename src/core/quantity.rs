@@ -8,6 +8,16 @@ use std::fmt;
 
 use crate::api::v1alpha1::Quantity;
 
+/// Whether a resource is Kubernetes' own (source: `IsNativeResource`).
+pub fn is_native(resource: &str) -> bool {
+    !resource.contains('/') || resource.contains("kubernetes.io/")
+}
+
+/// Whether limits of a resource may be above its requests (source: `IsOvercommitAllowed` of Kubernetes).
+pub fn overcommits(resource: &str) -> bool {
+    is_native(resource) && !resource.starts_with("hugepages-")
+}
+
 /// A quantity's value in thousandths of its unit, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Milli(pub i128);

@@ -2,15 +2,16 @@
 //! minimum.
 //!
 //! Bounds of several baselines may not fit together. A maximum protects, so it stands: a minimum above it is left out,
-//! and that is a conflict; a default or default request outside of the bounds is moved to the nearer one; and a ratio
-//! that no limit between minimum and maximum can reach is left out, since it forbids nothing.
+//! and that is a conflict; a default or default request outside of the bounds is moved to the nearer one, and a default
+//! request above the default down to it; a default of what is not shared out beyond what there is becomes the default
+//! request; and a ratio that no limit between minimum and maximum can reach is left out, since it forbids nothing.
 
 use std::collections::BTreeMap;
 
 use super::quotas::{Extreme, extreme, supplied};
 use super::{Conflict, Outcome, Share, Supplied, by_name};
 use crate::api::v1alpha1::{LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, Quantity, ResourceList};
-use crate::core::quantity::Milli;
+use crate::core::quantity::{Milli, overcommits};
 
 pub(super) fn merge(shares: &[Share<LimitRanges>]) -> Outcome<LimitRanges> {
     let (mut values, mut conflicts, mut items) = (Vec::new(), Vec::new(), Vec::new());
@@ -87,6 +88,14 @@ fn limit(
     );
     clamp(&mut default, &min, &max);
     clamp(&mut default_request, &min, &max);
+    clamp(&mut default_request, &ResourceList::new(), &default);
+    // The maximum of a container is its default limit, where none is stated.
+    let implied = Some(&max).filter(|_| type_ == LimitType::Container);
+    for (resource, request) in default_request.iter().filter(|(resource, _)| !overcommits(resource)) {
+        if default.contains_key(resource) || implied.is_some_and(|max| max.contains_key(resource)) {
+            default.insert(resource.clone(), request.clone());
+        }
+    }
     ratio.retain(|resource, ratio| match (min.get(resource), max.get(resource)) {
         (Some(min), Some(max)) => value(ratio).saturating_mul(value(min)) <= value(max).saturating_mul(1000),
         _ => true,

@@ -1,10 +1,14 @@
 //! Network isolation: the union of the denied directions; what is allowed adds up.
 
 use super::{Conflict, Outcome, Share, Supplied, by_name};
-use crate::api::v1alpha1::{Direction, NamedRule, NetworkEgressRule, NetworkIsolation};
+use crate::api::v1alpha1::{
+    Direction, LabelSelector, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
+};
 
-/// The name of the rules that stated DNS becomes. No item can have it: names of items are lower-case.
+/// The names of the rules that stated DNS becomes, and traffic within the namespace where only one of two denied
+/// directions allows it. No item can have them: names of items are lower-case.
 const DNS: &str = "DNS";
+const SAME_NAMESPACE: &str = "SAME-NAMESPACE";
 
 pub(super) fn merge(shares: &[Share<NetworkIsolation>]) -> Outcome<NetworkIsolation> {
     let (mut values, mut conflicts) = (Vec::new(), Vec::new());
@@ -54,15 +58,21 @@ pub(super) fn merge(shares: &[Share<NetworkIsolation>]) -> Outcome<NetworkIsolat
         _ => {}
     }
 
-    let mut switch = |field: &str, of: fn(&NetworkIsolation) -> Option<bool>| {
-        let by = shares.iter().find(|(_, s)| of(s) == Some(true));
-        if let Some((place, _)) = by {
-            values.push(Supplied::new(field, "true", *place));
+    let api = denying.iter().find(|(_, s)| s.allow_kubernetes_api == Some(true));
+    values.extend(api.map(|(place, _)| Supplied::new("allowKubernetesAPI", "true", *place)));
+    // Who does not deny a direction says nothing of what is allowed in it.
+    let mut within = Vec::new();
+    for direction in &default_deny {
+        let allows = |s: &NetworkIsolation| s.denies(*direction) && s.allow_same_namespace == Some(true);
+        if let Some((place, _)) = shares.iter().find(|(_, s)| allows(s)) {
+            values.push(Supplied::new("allowSameNamespace", format!("{direction:?}"), *place));
+            within.push(*direction);
         }
-        Some(by.is_some())
-    };
-    let allow_kubernetes_api = switch("allowKubernetesAPI", |s| s.allow_kubernetes_api);
-    let allow_same_namespace = switch("allowSameNamespace", |s| s.allow_same_namespace);
+    }
+    let allow_same_namespace = within == default_deny;
+    if !allow_same_namespace {
+        allow.extend(within.into_iter().map(within_namespace));
+    }
 
     for (name, asked) in by_name(shares.iter().map(|(p, s)| (*p, &s.allow[..])), |rule| &rule.name) {
         let Some(((holds, rule), others)) = asked.split_first() else {
@@ -84,13 +94,40 @@ pub(super) fn merge(shares: &[Share<NetworkIsolation>]) -> Outcome<NetworkIsolat
         section: Some(NetworkIsolation {
             mode: None,
             default_deny,
-            allow_dns: Some(detected.is_some()),
+            allow_dns: (!denying.is_empty()).then_some(detected.is_some()),
             dns: None,
-            allow_kubernetes_api,
-            allow_same_namespace,
+            allow_kubernetes_api: Some(api.is_some()),
+            allow_same_namespace: Some(allow_same_namespace),
             allow,
         }),
         values,
         conflicts,
     }
+}
+
+/// The rule that allows traffic within the namespace, in one direction.
+fn within_namespace(direction: Direction) -> NamedRule {
+    let pods = || {
+        vec![NetworkPeer {
+            pod_selector: Some(LabelSelector::default()),
+            ..NetworkPeer::default()
+        }]
+    };
+    let mut rule = NamedRule {
+        name: SAME_NAMESPACE.to_owned(),
+        pod_selector: None,
+        ingress: Vec::new(),
+        egress: Vec::new(),
+    };
+    match direction {
+        Direction::Ingress => rule.ingress.push(NetworkIngressRule {
+            from: pods(),
+            ports: Vec::new(),
+        }),
+        Direction::Egress => rule.egress.push(NetworkEgressRule {
+            to: pods(),
+            ports: Vec::new(),
+        }),
+    }
+    rule
 }
