@@ -37,6 +37,9 @@ pub struct Config {
     pub brake: Brake,
     /// How fast namespaces that exist already are enforced for the first time.
     pub rollout: Rollout,
+    /// The longest pause, in seconds, between two repairs of what somebody keeps undoing. Where what is there is weaker
+    /// than what is asked for, it is never more than 5.
+    pub contested_pause_seconds: u32,
     /// What holds for all exceptions.
     pub exceptions: Exceptions,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
@@ -154,6 +157,7 @@ impl Default for Config {
             tolerated_percent: 20,
             brake: Brake::default(),
             rollout: Rollout::default(),
+            contested_pause_seconds: 300,
             exceptions: Exceptions::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
@@ -266,6 +270,9 @@ impl Config {
         if !(1..=100).contains(&self.rollout.stop_at_refused_percent) {
             return invalid("rollout.stopAtRefusedPercent", "write a number from 1 to 100");
         }
+        if self.contested_pause_seconds > 3600 {
+            return invalid("contestedPauseSeconds", "write a number from 0 to 3600");
+        }
         let longest = self.exceptions.max_duration;
         if !longest.is_positive() || longest > LONGEST_EXCEPTION {
             return invalid(
@@ -346,6 +353,7 @@ mod tests {
             ("workers: many", "workers"),
             ("listen: nowhere", "listen"),
             ("toleratedPercent: 101", "toleratedPercent"),
+            ("contestedPauseSeconds: 3601", "contestedPauseSeconds"),
             ("brake: {percent: 101}", "brake.percent"),
             ("brake: {namespace: 1}", "namespace"),
             ("rollout: {maxNamespacesPerMinute: 0}", "rollout.maxNamespacesPerMinute"),

@@ -181,6 +181,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
     for _ in 0..MOST_READS {
         let mut world = context.index.lock().world(name, context.clock.now())?;
         world.jitter = context.clock.jitter();
+        world.fights.pause_at_most(context.config.contested_pause_seconds);
         let plan = plan(REGISTRY, &world);
         let unchecked = to_be_done && !plan.unchecked.is_empty();
         if plan.unread.is_empty() && !unchecked {

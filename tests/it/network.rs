@@ -73,9 +73,9 @@ async fn dns_may_be_stated_or_denied_and_the_api_server_allowed() {
     assert_eq!(
         policy["spec"]["egress"],
         json!([
-            {"to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [port("UDP", json!(53))]},
             {"to": [{"ipBlock": {"cidr": format!("{address}/32")}}], "ports": [port("TCP", slice["ports"][0]["port"].clone())]},
             {"to": [{"podSelector": {}}]},
+            {"to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [port("UDP", json!(53))]},
         ])
     );
     assert!(

@@ -316,15 +316,7 @@ async fn health_and_metrics_are_served() {
     metric("security_baseline_watch_up{watch=\"networkpolicies\"} 1").await;
     metric("security_baseline_build_info{version=").await;
     metric("operation=\"create\"").await;
-    merge(
-        &set.admin,
-        "Namespace",
-        None,
-        &namespace,
-        json!({"metadata": {"labels": {LABEL: null}}}),
-    )
-    .await
-    .unwrap();
+    crate::stage::delete(&set.admin, "Namespace", None, &namespace).await;
     metric(&of("compliant", 0)).await;
     crate::stage::delete(&set.admin, "SecurityBaseline", None, &set.name).await;
     eventually("nothing is shown of what is gone", SOON, async || {

@@ -126,7 +126,7 @@ async fn a_forged_marker_on_an_object_under_another_name_changes_nothing() {
     for name in names {
         let forged = json!({
             "metadata": {"name": name, "labels": ours["metadata"]["labels"], "annotations": ours["metadata"]["annotations"]},
-            "spec": {"podSelector": {}, "ingress": [{}]},
+            "spec": {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]},
         });
         let object = create_as(&tenant.client, Some(OUR_MANAGER), "NetworkPolicy", namespace, &forged)
             .await

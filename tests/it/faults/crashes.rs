@@ -15,7 +15,7 @@ pub use self::writes::{Write, matching};
 use super::MOMENT;
 use super::acts::{Break, recreated, replaced, steps, undisturbed};
 use crate::oracles::{assert_same_end, converged, end, forget_ledger, quiet, safe};
-use crate::stage::{BINARY, Set, get, grant};
+use crate::stage::{BINARY, Set, get, grant, unbraked};
 use crate::support::audit::Mark;
 use crate::support::proxy::{Fault, Kind, Matching, Proxy, Rule, When};
 use crate::support::recorder::{Declared, Recorder, Tampering};
@@ -46,9 +46,12 @@ impl Crashes {
     async fn new() -> Self {
         let plane = ControlPlane::start().await.unwrap();
         // All those that are held are held at the same time.
-        let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), |config| config["workers"] = json!(64))
-            .await
-            .unwrap();
+        let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), |config| {
+            unbraked(config);
+            config["workers"] = json!(64);
+        })
+        .await
+        .unwrap();
         let recorder = Recorder::start(&plane).await.unwrap();
         grant(&plane).await;
         let set = Set::new(&plane, "crash").await;

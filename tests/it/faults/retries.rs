@@ -11,7 +11,7 @@ use super::MOMENT;
 use super::acts::{BINDING, Break, EGRESS, INGRESS, LIMITS, QUOTA, ROLE, VIEWERS, steps, undisturbed};
 use super::crashes::{Write, matching};
 use crate::oracles::{assert_same_end, converged, end, quiet, safe, settled, versions};
-use crate::stage::{BINARY, Set, create, everything, grant};
+use crate::stage::{BINARY, Set, create, everything, grant, unbraked};
 use crate::support::proxy::{Answer, Fault, Matching, Proxy, Rule, When};
 use crate::support::recorder::{Declared, Recorder};
 use crate::support::{ControlPlane, Stage};
@@ -119,7 +119,7 @@ struct Retries {
 impl Retries {
     async fn new(namespaces: usize) -> Self {
         let plane = ControlPlane::start().await.unwrap();
-        let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), |_| {}).await.unwrap();
+        let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), unbraked).await.unwrap();
         grant(&plane).await;
         let set = Set::new(&plane, "retry").await;
         let namespaces = set.namespaces(&plane, namespaces).await;

@@ -122,14 +122,14 @@ fn as_strict(before: &Merged, after: &Merged) -> Result<(), TestCaseError> {
 /// What a spec grants or allows, as words.
 fn granted(spec: &SecurityBaselineSpec) -> BTreeSet<String> {
     let mut granted = BTreeSet::new();
-    for access in &spec.access {
+    for access in spec.access.iter() {
         granted.extend(access.roles.iter().map(|role| format!("{role:?}")));
         for binding in &access.bindings {
             let to = (&binding.name, &binding.role, &binding.cluster_role);
             granted.extend(binding.subjects.iter().map(|subject| format!("{to:?} {subject:?}")));
         }
     }
-    for network in &spec.network_isolation {
+    for network in spec.network_isolation.iter() {
         granted.extend(
             network
                 .allow
