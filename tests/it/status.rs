@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use kube::runtime::watcher::watch_object;
 use serde_json::{Value, json};
 
-use crate::stage::{LABEL, SOON, Set, api, condition, create, merge, own, shared};
+use crate::stage::{SOON, Set, api, condition, create, own, shared};
 use crate::support::{eventually, http_get};
 
 const CONDITIONS: [&str; 6] = ["Ready", "Reconciling", "Stalled", "Drifted", "Contested", "Degraded"];
