@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::{self, Verdict};
+use super::exceptions::Waived;
 use super::fight::Contest;
 use super::membership::admitted;
 use super::merge::{Conflict, Supplied};
@@ -16,7 +17,7 @@ use super::world::{Baseline, World};
 use super::{gate, plan};
 use crate::api::v1alpha1::{
     AdmittingLabel, AskedLess, BaselineReportStatus, ContestedObject, ControlReport, ControlState, DriftLedger,
-    DriftRecord, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Mode, Note,
+    DriftRecord, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Mode, Note, WaivedItem,
 };
 
 /// The most records that a report's ledger holds.
@@ -389,6 +390,17 @@ impl Plan {
         };
         values.into_iter().flatten().take(128).map(value).collect()
     }
+
+    fn waived_of(&self, section: &'static str) -> Vec<WaivedItem> {
+        let its = self.waived.iter().filter(|waived| waived.control.as_str() == section);
+        let item = |waived: &Waived| WaivedItem {
+            object: waived.object.clone(),
+            level: waived.level,
+            exceptions: waived.exceptions.iter().take(16).cloned().collect(),
+            until: waived.expires,
+        };
+        its.take(128).map(item).collect()
+    }
 }
 
 fn control(plan: &Plan, section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> ControlReport {
@@ -439,6 +451,8 @@ fn control(plan: &Plan, section: &SectionPlan, attempt: &Attempt, gate: gate::Ve
         mode: section.mode,
         state,
         effective: plan.effective_values(section.section),
+        waived: plan.waived_of(section.section),
+        enforced_before: plan.enforced_before.contains(section.section),
         findings: findings.iter().take(32).map(told).collect(),
         blocked: blocked.into_iter().take(32).collect(),
         warnings: warnings.into_iter().take(32).collect(),
@@ -471,6 +485,7 @@ fn told(finding: &Finding) -> Note {
         FindingKind::Missing => "does not exist".to_owned(),
         FindingKind::Deleted => "was deleted".to_owned(),
         FindingKind::Surplus => "is no longer declared".to_owned(),
+        FindingKind::Waived => format!("is still there, and is waived by {}", finding.claimed_by),
         _ => differences.join("; "),
     };
     let message = match (finding.kind, differences.is_empty()) {

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::control::Held;
+use super::exceptions::Waivers;
 use super::fight::Fights;
 use super::merge::Effective;
 use super::object::{ChildId, Digest};
@@ -48,6 +49,8 @@ pub struct World {
     pub released: Vec<Arc<Baseline>>,
     /// What the baselines mean together, if that was made for another namespace already.
     pub effective: Option<Arc<Effective>>,
+    /// What of that is waived here.
+    pub waivers: Waivers,
     /// What is live under reserved names.
     pub live: BTreeMap<ChildId, Live>,
     /// What the namespace's report says of earlier work.
@@ -80,6 +83,7 @@ impl World {
             deselected: BTreeSet::new(),
             released: Vec::new(),
             effective: None,
+            waivers: Waivers::default(),
             live: BTreeMap::new(),
             prior: Prior::default(),
             cluster,
@@ -144,6 +148,8 @@ pub struct Prior {
     pub members: BTreeMap<String, Membership>,
     /// The labels that we wrote on the namespace.
     pub labels: BTreeMap<String, RecordedLabel>,
+    /// The sections of which nothing is on record only because all of it is, or was until now, waived.
+    pub enforced_before: BTreeSet<String>,
     /// How its conditions stand: type, status, reason and since when.
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.

@@ -5,6 +5,7 @@
 
 mod baselines;
 mod children;
+mod exceptions;
 mod reports;
 mod work;
 
@@ -44,6 +45,7 @@ pub struct Index {
     config: Config,
     namespaces: BTreeMap<Arc<str>, NamespaceEntry>,
     baselines: BTreeMap<Arc<str>, BaselineEntry>,
+    exceptions: exceptions::Exceptions,
     cluster: Arc<ClusterFacts>,
     /// Whether every kind was listed once: before that, absence means nothing.
     synced: bool,
@@ -68,6 +70,8 @@ struct NamespaceEntry {
     attempt: Attempt,
     /// How it stands with each baseline that holds it.
     settled: Option<Vec<MemberStanding>>,
+    /// What is there of exceptions.
+    judged: Option<exceptions::Judged>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
     /// When it is its turn to be enforced for the first time, once it has one.
@@ -165,6 +169,7 @@ impl Index {
             config,
             namespaces: BTreeMap::new(),
             baselines: BTreeMap::new(),
+            exceptions: exceptions::Exceptions::default(),
             cluster: Arc::default(),
             synced: false,
             effective: HashMap::new(),
@@ -280,6 +285,7 @@ impl Index {
             entry.facts = None;
             entry.prior = None;
             entry.settled = None;
+            entry.judged = None;
             entry.attempt = Attempt::default();
             entry.retries = <(u32, Duration)>::default();
         }
@@ -336,6 +342,8 @@ impl Index {
 fn version_number(version: &str) -> u64 {
     version.parse().unwrap_or(u64::MAX)
 }
+
+pub use exceptions::ExceptionEntry;
 
 #[cfg(test)]
 mod order_tests;

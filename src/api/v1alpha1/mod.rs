@@ -25,7 +25,7 @@ pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
 pub use report::{
     AdmittingLabel, AskedLess, BaselineReport, BaselineReportFields, BaselineReportStatus, ContestedObject,
     ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry,
-    Note,
+    Note, WaivedItem,
 };
 pub use resources::{
     LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, QuotaScope, QuotaTemplate, ResourceQuotas,
