@@ -154,7 +154,15 @@ fn read(text: &str) -> Result<(String, SecurityBaselineSpec), Box<dyn std::error
 /// Reads the exceptions in a file. One that was not created yet counts as created now.
 fn read_exceptions(text: &str, now: Timestamp) -> Result<Vec<Arc<Exception>>, Box<dyn std::error::Error>> {
     let mut exceptions = Vec::new();
-    for object in serde_saphyr::from_multiple::<Value>(text)? {
+    let documents = serde_saphyr::from_multiple::<Value>(text)?;
+    // What `kubectl get` prints of several is one list.
+    let objects = documents
+        .iter()
+        .flat_map(|document| match document["items"].as_array() {
+            Some(items) => items.iter().collect(),
+            None => vec![document],
+        });
+    for object in objects {
         if object["kind"] != "BaselineException" {
             return Err("the file holds something else than BaselineExceptions: look at `kind`".into());
         }

@@ -217,3 +217,6 @@ fn count(context: &Context, states: impl Iterator<Item = State>) {
 
 /// The states of the metric `security_baseline_exceptions`.
 const STATES: [&str; 4] = ["active", "expired", "refused", "unmatched"];
+
+#[cfg(test)]
+mod tests;

@@ -346,4 +346,6 @@ fn version_number(version: &str) -> u64 {
 pub use exceptions::ExceptionEntry;
 
 #[cfg(test)]
+mod exceptions_tests;
+#[cfg(test)]
 mod order_tests;

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Exception, Waived};
-use crate::api::v1alpha1::{
-    BaselineExceptionSpec, BaselineExceptionStatus, ExceptionCondition, FieldProblem, WaivedControl, WaivedHere,
-};
+use crate::api::v1alpha1::{BaselineExceptionStatus, ExceptionCondition, FieldProblem, WaivedHere, Waiver};
 use crate::core::conditions::{Verdict, conditions, prior};
 use crate::core::status::namespaces;
 use crate::core::text::bounded;
@@ -144,18 +142,21 @@ impl ExceptionFacts<'_> {
             if !matches!(found, Found::Done(_)) {
                 continue;
             }
-            for (control, object) in named(&exception.spec) {
-                let is =
-                    |w: &WaivedHere| (&w.namespace, w.control, w.object.as_deref()) == (namespace, control, object);
-                if !waived.iter().any(is) {
-                    unasked.push(format!("{} in {namespace}", object.unwrap_or(control.as_str())));
+            for waiver in &exception.spec.waive {
+                for object in named(waiver) {
+                    let is = |w: &WaivedHere| {
+                        (&w.namespace, w.control, w.object.as_deref()) == (namespace, waiver.control, object)
+                    };
+                    if !waived.iter().any(is) {
+                        unasked.push(format!("{} in {namespace}", shown(waiver, object)));
+                    }
                 }
             }
         }
         let parts = [
             ("there is no namespace", of(&Found::Absent)),
             ("no baseline holds the namespace", of(&Found::Unheld)),
-            ("no baseline asks for more than it leaves of", unasked),
+            ("no baseline asks for", unasked),
         ];
         let told = parts.into_iter().filter(|(_, names)| !names.is_empty());
         told.map(|(what, names)| format!("{what} {}", listed(&names)))
@@ -164,15 +165,21 @@ impl ExceptionFacts<'_> {
     }
 }
 
-/// What an exception names: controls, and objects of them where it names those.
-fn named(spec: &BaselineExceptionSpec) -> impl Iterator<Item = (WaivedControl, Option<&str>)> {
-    spec.waive.iter().flat_map(|waiver| {
-        let objects: Vec<Option<&str>> = match &waiver.objects {
-            Some(objects) => objects.iter().map(|object| Some(object.as_str())).collect(),
-            None => vec![None],
-        };
-        objects.into_iter().map(|object| (waiver.control, object))
-    })
+/// What a waiver names: objects, or the whole control.
+fn named(waiver: &Waiver) -> Vec<Option<&str>> {
+    match &waiver.objects {
+        Some(objects) => objects.iter().map(|object| Some(object.as_str())).collect(),
+        None => vec![None],
+    }
+}
+
+fn shown(waiver: &Waiver, object: Option<&str>) -> String {
+    let control = waiver.control.as_str();
+    match (object, waiver.level) {
+        (Some(object), _) => object.to_owned(),
+        (None, Some(level)) => format!("{control} above {}", level.as_str()),
+        (None, None) => control.to_owned(),
+    }
 }
 
 /// The first of some names, and how many more there are.

@@ -1,3 +1,5 @@
+mod waived;
+
 use serde_json::{Value, json};
 
 use super::*;
