@@ -5,11 +5,12 @@ mod children;
 mod contest;
 mod first;
 mod labels;
+mod waived;
 mod weakened;
 
 pub use first::Check;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use super::control::{Control, Held, LabelRule, Registry};
 use super::drift::Difference;
+use super::exceptions::Waived;
 use super::merge::{Askers, Effective, merge};
 use super::object::{Child, ChildId, Digest};
 use super::world::{Baseline, Kept, Recorded, RecordedLabel, World};
@@ -41,6 +43,10 @@ pub struct Plan {
     pub unread: Vec<ChildId>,
     /// What has to be looked at before a section is newly enforced.
     pub unchecked: Vec<Check>,
+    /// What exceptions take out of what the baselines ask for.
+    pub waived: Vec<Waived>,
+    /// The sections of which nothing is on record only because all of it is, or was until now, waived.
+    pub enforced_before: BTreeSet<&'static str>,
     /// The UID of the baseline whose rollout this namespace waits for its turn in.
     pub waits_for: Option<String>,
     /// Objects that other clients' finalizers keep, with the section that asks for them.
@@ -98,6 +104,8 @@ pub enum FindingKind {
     Weakened,
     /// It is no longer asked for.
     Surplus,
+    /// An exception waives it.
+    Waived,
     /// It was there, and is gone.
     Deleted,
     /// It was as asked for, and was changed.
@@ -119,6 +127,7 @@ impl FindingKind {
             Self::Audited => "Audited",
             Self::Weakened => "Weakened",
             Self::Surplus => "Surplus",
+            Self::Waived => "Waived",
             Self::Deleted => "Deleted",
             Self::Changed => "Changed",
         }
@@ -187,11 +196,14 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
     }
     let merged = || Arc::new(merge(registry, &world.baselines));
     plan.effective = world.effective.clone().unwrap_or_else(merged);
+    let effective = plan.effective.clone();
+    let specs = waived::take_out(world, &effective, &mut plan);
 
     let sections: Vec<Section> = registry
         .iter()
-        .filter_map(|c| section(*c, world, &plan.effective))
+        .filter_map(|c| section(*c, world, &effective, &specs))
         .collect();
+    waived::remember(world, &sections, &mut plan);
     for section in &sections {
         let mut findings = Vec::new();
         let mut held = section.held.clone();
@@ -211,7 +223,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
             section: section.name,
             askers: section.askers.clone(),
             mode: section.mode,
-            newly: first::is_new(world, section),
+            newly: first::is_new(world, section, &plan),
             paused: section.paused,
             findings,
             held,
@@ -241,13 +253,14 @@ struct Section {
     audited: Vec<Finding>,
 }
 
-/// What a section asks for: what is enforced, and of what is only audited whatever is not the same.
-fn section(control: &dyn Control, world: &World, effective: &Effective) -> Option<Section> {
+/// What a section asks for: what is enforced, and of what is only audited whatever is not the same. Of both, what is
+/// waived is left out.
+fn section(control: &dyn Control, world: &World, effective: &Effective, specs: &waived::Specs) -> Option<Section> {
     let name = control.section();
     let askers = effective.sections.get(name)?.clone();
     let render = |spec| control.render(spec, &world.namespace, &world.cluster);
-    let enforced = render(&effective.enforced.spec);
-    let asked = effective.asked.as_ref().map(|asked| render(&asked.spec));
+    let enforced = render(&specs.enforced);
+    let asked = specs.asked.as_deref().map(render);
     let suspended = |place: &usize| effective.baselines.get(*place).is_some_and(|b| b.spec.suspend);
     let paused = (askers.enforcing.is_empty() && askers.auditing.iter().any(suspended)).then_some("Suspended");
     let mut section = Section {

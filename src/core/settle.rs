@@ -6,6 +6,7 @@ mod attempt;
 mod ledger;
 
 use super::conditions::{self, Verdict};
+use super::exceptions::Waived;
 use super::fight::Contest;
 use super::membership::admitted;
 use super::merge::{Conflict, Supplied};
@@ -16,7 +17,7 @@ use super::world::{Baseline, World};
 use super::{gate, plan};
 use crate::api::v1alpha1::{
     AdmittingLabel, AskedLess, BaselineReportStatus, ContestedObject, ControlReport, ControlState, EffectiveValue,
-    HeldBaseline, InventoryEntry, LabelEntry, Mode, Note,
+    HeldBaseline, InventoryEntry, LabelEntry, Mode, Note, WaivedItem,
 };
 
 pub use self::attempt::{Attempt, Failure};
@@ -324,6 +325,17 @@ impl Plan {
         };
         values.into_iter().flatten().take(128).map(value).collect()
     }
+
+    fn waived_of(&self, section: &'static str) -> Vec<WaivedItem> {
+        let its = self.waived.iter().filter(|waived| waived.control.as_str() == section);
+        let item = |waived: &Waived| WaivedItem {
+            object: waived.object.clone(),
+            level: waived.level,
+            exceptions: waived.exceptions.iter().take(16).cloned().collect(),
+            until: waived.expires,
+        };
+        its.take(128).map(item).collect()
+    }
 }
 
 /// Tells of the objects that another client's finalizer keeps. They are as asked for, or held to it like any other.
@@ -403,6 +415,8 @@ fn control(plan: &Plan, section: &SectionPlan, attempt: &Attempt, gate: gate::Ve
         mode: section.mode,
         state,
         effective: plan.effective_values(section.section),
+        waived: plan.waived_of(section.section),
+        enforced_before: plan.enforced_before.contains(section.section),
         findings: findings.iter().take(MOST_NOTES).map(told).collect(),
         blocked: blocked.into_iter().take(MOST_NOTES).collect(),
         warnings: warnings.into_iter().take(MOST_NOTES).collect(),
@@ -436,6 +450,10 @@ fn told(finding: &Finding) -> Note {
         FindingKind::Deleted => "was deleted".to_owned(),
         FindingKind::Surplus => "is no longer declared".to_owned(),
         FindingKind::Weakened => finding.differences.iter().map(|d| d.found.as_str()).collect(),
+        FindingKind::Waived => {
+            let by = finding.differences.first().map_or("", |d| d.claim.by.as_str());
+            format!("is still there, and is waived by {by}")
+        }
         _ => differences.join("; "),
     };
     let message = match (finding.kind, differences.is_empty()) {

@@ -373,7 +373,8 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
         .collect()
 }
 
-fn namespaces(count: i64) -> String {
+/// So many namespaces, in words.
+pub(super) fn namespaces(count: i64) -> String {
     if count == 1 {
         "1 namespace".to_owned()
     } else {

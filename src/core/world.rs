@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::control::Held;
 use super::drift::{Claim, Open};
+use super::exceptions::Waivers;
 use super::fight::Fights;
 use super::merge::Effective;
 use super::object::{ChildId, Digest};
@@ -50,6 +51,8 @@ pub struct World {
     pub released: Vec<Arc<Baseline>>,
     /// What the baselines mean together, if that was made for another namespace already.
     pub effective: Option<Arc<Effective>>,
+    /// What of that is waived here.
+    pub waivers: Waivers,
     /// What is live under reserved names.
     pub live: BTreeMap<ChildId, Live>,
     /// What the namespace's report says of earlier work.
@@ -84,6 +87,7 @@ impl World {
             deselected: BTreeSet::new(),
             released: Vec::new(),
             effective: None,
+            waivers: Waivers::default(),
             live: BTreeMap::new(),
             prior: Prior::default(),
             cluster,
@@ -196,6 +200,8 @@ pub struct Prior {
     pub members: BTreeMap<String, Membership>,
     /// The labels that we wrote on the namespace.
     pub labels: BTreeMap<String, RecordedLabel>,
+    /// The sections of which nothing is on record only because all of it is, or was until now, waived.
+    pub enforced_before: BTreeSet<String>,
     /// How its conditions stand: type, status, reason and since when.
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.

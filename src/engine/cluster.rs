@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::baselines;
+use super::exceptions::{Exceptions, tell_exceptions};
 use super::facts::{self, meta};
 use super::index::Last;
 use super::queue::{Key, Lane};
@@ -49,6 +50,19 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
             "securitybaselines",
             watcher::Config::default(),
             Baselines,
+        ),
+        // A cluster that has no such kind has no exceptions.
+        optional_within(
+            None,
+            source(
+                "exceptions",
+                GROUP,
+                "v1alpha1",
+                "BaselineException",
+                "baselineexceptions",
+                watcher::Config::default(),
+                Exceptions,
+            ),
         ),
         optional_within(
             Some(&dns.namespace),
@@ -174,18 +188,24 @@ impl Sink for Namespaces {
         let before = index.counting(name);
         let look = index.namespace_seen(&object);
         let after = index.counting(name);
+        let naming = index.exceptions_naming(name);
         drop(index);
         if before != after {
             tell(context, before.into_iter().chain(after));
         }
+        tell_exceptions(context, naming);
         if look {
             enqueue(context, name, Lane::Repair);
         }
     }
 
     fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {
-        let counted = context.index.lock().namespace_gone(name);
+        let mut index = context.index.lock();
+        let counted = index.namespace_gone(name);
+        let naming = index.exceptions_naming(name);
+        drop(index);
         tell(context, counted);
+        tell_exceptions(context, naming);
     }
 
     fn listed_anew(&self, context: &Context) {

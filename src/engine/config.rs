@@ -97,6 +97,9 @@ pub struct Exceptions {
     /// How long after its creation an exception may expire, at the most. Written as in Go, in hours: `720h`.
     #[serde(deserialize_with = "duration")]
     pub max_duration: SignedDuration,
+    /// How long before its expiry that is told, by an event and a condition. Written as in Go, in hours: `24h`.
+    #[serde(deserialize_with = "duration")]
+    pub warn_before: SignedDuration,
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
@@ -212,6 +215,7 @@ impl Default for Exceptions {
     fn default() -> Self {
         Self {
             max_duration: SignedDuration::from_hours(720),
+            warn_before: SignedDuration::from_hours(24),
         }
     }
 }
@@ -278,6 +282,12 @@ impl Config {
             return invalid(
                 "exceptions.maxDuration",
                 "write a duration of at most 8760h (a year), such as 720h",
+            );
+        }
+        if self.exceptions.warn_before.is_negative() || self.exceptions.warn_before > LONGEST_EXCEPTION {
+            return invalid(
+                "exceptions.warnBefore",
+                "write a duration of at most 8760h (a year), such as 24h, or 0h",
             );
         }
         if self.excluded_namespaces.iter().any(|p| p.is_empty() || p.len() > 63) {
@@ -375,6 +385,8 @@ mod tests {
                 "clusterDNS: {nodeLocalAddresses: [169.254.20.10, 0.0.0.0]}",
                 "nodeLocalAddresses",
             ),
+            ("exceptions: {warnBefore: -1h}", "exceptions.warnBefore"),
+            ("exceptions: {warnBefore: 1d}", "write hours, such as 720h"),
         ] {
             let error = load(text).unwrap_err();
             assert!(

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::work::in_time;
 use crate::api::GROUP;
-use crate::api::v1alpha1::{BaselineReport, SecurityBaselineStatus};
+use crate::api::v1alpha1::{BaselineExceptionStatus, BaselineReport, SecurityBaselineStatus};
 use crate::controls;
 use crate::core::object::FIELD_MANAGER;
 use crate::core::settle::Attempt;
@@ -172,6 +172,24 @@ impl Events {
                 warns,
                 (&condition.reason, &condition.type_, &condition.message),
             );
+        }
+    }
+
+    /// Tells how an exception stands where that changed, and that it ends soon.
+    pub fn exception(&self, name: &str, uid: &str, before: &BaselineExceptionStatus, after: &BaselineExceptionStatus) {
+        let regarding = ours("BaselineException", name, uid);
+        for condition in &after.conditions {
+            let stood = before.conditions.iter().find(|c| c.type_ == condition.type_);
+            let (told, warns) = match (condition.type_.as_str(), condition.reason.as_str()) {
+                ("Active", "Active" | "Expired") => (true, false),
+                ("Active", "MatchesNothing" | "Refused") => (true, true),
+                ("ExpiringSoon", _) => (condition.status == "True", true),
+                _ => (false, false),
+            };
+            if told && stood.is_none_or(|stood| stood.reason != condition.reason) {
+                let what = (&*condition.reason, &*condition.type_, &*condition.message);
+                self.tell(&regarding, None, warns, what);
+            }
         }
     }
 

@@ -120,6 +120,12 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
                 (entry.key.clone(), recorded)
             })
             .collect(),
+        enforced_before: report
+            .controls
+            .iter()
+            .filter(|control| control.enforced_before)
+            .map(|control| control.name.clone())
+            .collect(),
         conditions: conditions::prior(&report.conditions),
         drift: PriorDrift {
             total: report.drift.total,

@@ -5,6 +5,7 @@
 
 mod baselines;
 mod children;
+mod exceptions;
 mod foreign;
 mod reports;
 mod work;
@@ -47,6 +48,7 @@ pub struct Index {
     config: Config,
     namespaces: BTreeMap<Arc<str>, NamespaceEntry>,
     baselines: BTreeMap<Arc<str>, BaselineEntry>,
+    exceptions: exceptions::Exceptions,
     cluster: Arc<ClusterFacts>,
     /// Namespaces that are held although the configuration excludes them: too many at once, and nobody confirmed it.
     unreleased: BTreeSet<Arc<str>>,
@@ -75,6 +77,8 @@ struct NamespaceEntry {
     attempt: Attempt,
     /// How it stands with each baseline that holds it.
     settled: Option<Vec<MemberStanding>>,
+    /// What is there of exceptions.
+    judged: Option<exceptions::Judged>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
     /// What of others stands here and undoes a control.
@@ -182,6 +186,7 @@ impl Index {
             namespaces: BTreeMap::new(),
             baselines: BTreeMap::new(),
             unreleased: BTreeSet::new(),
+            exceptions: exceptions::Exceptions::default(),
             cluster: Arc::new(ClusterFacts {
                 node_local_dns: config.cluster_dns.node_local(),
                 ..ClusterFacts::default()
@@ -350,6 +355,7 @@ impl Index {
             entry.facts = None;
             entry.prior = None;
             entry.settled = None;
+            entry.judged = None;
             entry.attempt = Attempt::default();
             entry.retries = <(u32, Duration)>::default();
         }
@@ -410,5 +416,9 @@ fn version_number(version: &str) -> u64 {
     version.parse().unwrap_or(u64::MAX)
 }
 
+pub use exceptions::ExceptionEntry;
+
+#[cfg(test)]
+mod exceptions_tests;
 #[cfg(test)]
 mod order_tests;

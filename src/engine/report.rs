@@ -9,6 +9,7 @@ use kube::api::PostParams;
 use super::Context;
 use super::baselines::PATIENCE;
 use super::errors::{Failed, judge};
+use super::exceptions::tell_exceptions;
 use super::facts::meta;
 use super::index::ReportSeen;
 use super::queue::{Key, Lane};
@@ -48,6 +49,7 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
                 .queue
                 .push_after(Key::Namespace(name.clone()), Lane::Repair, HAND_ON);
         }
+        tell_exceptions(context, index.waived(&world, &plan, &attempt));
         let told = index.settled(name, &settled);
         for baseline in told {
             context

@@ -12,6 +12,7 @@ use super::Context;
 use super::apply::{Effect, api, apply};
 use super::baselines;
 use super::errors::{Failed, judge};
+use super::exceptions;
 use super::index::Last;
 use super::pace::Turn;
 use super::preflight;
@@ -62,6 +63,7 @@ pub async fn worker(context: Arc<Context>) {
 async fn run(context: &Arc<Context>, job: &Job) {
     match (&job.key, job.lane) {
         (Key::Baseline(name), _) => baselines::attend(context, name).await,
+        (Key::Exception(name), _) => exceptions::attend(context, name).await,
         (Key::Namespace(name), Lane::Report) => report::report(context, name).await,
         (Key::Namespace(name), _) => enforce(context, name, job).await,
     }

@@ -57,7 +57,11 @@ async fn a_namespace_that_is_relabelled_away_is_held_until_it_is_released() {
             r["status"]["baselines"][0]["deselected"] == true
         })
         .await;
-    assert_eq!(condition(&report, "Ready")["status"], "True", "and is held all the same");
+    assert_eq!(
+        condition(&report, "Ready")["status"],
+        "True",
+        "and is held all the same"
+    );
     set.baseline_until(&set.name, "counts it", |b| b["status"]["namespaces"]["deselected"] == 1)
         .await;
     delete(&set.admin, "NetworkPolicy", Some(&leaves), POLICY).await;

@@ -26,7 +26,7 @@ pub use network::{
 pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
 pub use report::{
     AdmittingLabel, AskedLess, BaselineReport, BaselineReportFields, BaselineReportStatus, ContestedObject,
-    ControlReport, ControlState, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Note,
+    ControlReport, ControlState, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Note, WaivedItem,
 };
 pub use resources::{
     LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, QuotaScope, QuotaTemplate, ResourceQuotas,

@@ -6,9 +6,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
 use super::ledger::{DriftLedger, TakenOver};
 use super::status::{conditions, timestamp};
+use super::{Mode, PodSecurityLevel};
 
 /// The shape of a [`BaselineReport`] beside its status: it has none, since the operator alone writes it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -153,10 +153,18 @@ pub struct ControlReport {
     pub mode: Mode,
     /// How it stands.
     pub state: ControlState,
-    /// What applies, value by value, and the baseline that supplied it.
+    /// What applies, value by value, and the baseline that supplied it. What of it is waived is below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub effective: Vec<EffectiveValue>,
+    /// What exceptions waive of it. A control of which all is waived is Compliant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub waived: Vec<WaivedItem>,
+    /// Whether it was enforced here before all of it was waived: it comes back at once and as a whole when the exceptions
+    /// end, and is not taken for newly enforced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enforced_before: bool,
     /// What departs from it now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -169,6 +177,25 @@ pub struct ControlReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub warnings: Vec<Note>,
+}
+
+/// Something of a control that exceptions waive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaivedItem {
+    /// The object, as kind/name; absent where the whole control is waived, and for podSecurity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 317))]
+    pub object: Option<String>,
+    /// For podSecurity, the level that enforce falls to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<PodSecurityLevel>,
+    /// The exceptions that waive it, by name.
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    pub exceptions: Vec<String>,
+    /// When the last of them expires.
+    #[schemars(schema_with = "timestamp")]
+    pub until: Timestamp,
 }
 
 /// How a control stands in a namespace.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step, remover};
+use super::{Action, Finding, FindingKind, Plan, Section, Step, remover, waived};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::{Held, Registry};
-use crate::core::drift::{Difference, differences};
+use crate::core::drift::{Claim, Difference, differences};
 use crate::core::object::{Canonical, Child, ChildId, Digest};
 use crate::core::select::selects;
 use crate::core::text::bounded;
@@ -112,9 +112,10 @@ pub(super) fn audited(enforced: &Child, asked: &Child) -> Option<Finding> {
     })
 }
 
-/// Plans the removal of what is recorded as ours and no longer asked for: by the UID on record, for the baseline on
-/// record, and never of what is only held back.
+/// Plans the removal of what is recorded as ours and no longer asked for, or waived: by the UID on record, for the
+/// baseline on record (what is waived, for the one that asks for it), and never of what is only held back.
 pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], plan: &mut Plan) {
+    let effective = Arc::clone(&plan.effective);
     let mut on_record = inherited(registry, world);
     plan.inventory.extend(
         on_record
@@ -140,7 +141,10 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
             continue;
         };
         let mode = |owner: &Baseline| control.mode(&owner.spec).unwrap_or(owner.spec.mode);
-        let Some((owner, mode)) = remover(world, &recorded.baseline, mode) else {
+        let waived = waived::removal(&effective, plan, control.section(), id);
+        let surplus =
+            || remover(world, &recorded.baseline, mode).map(|(b, m)| (b, m, FindingKind::Surplus, b.name.clone()));
+        let Some((owner, mode, kind, claimed_by)) = waived.or_else(surplus) else {
             continue;
         };
         plan.note(
@@ -148,8 +152,14 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
             Finding {
                 object: id.to_string(),
                 mode,
-                kind: FindingKind::Surplus,
-                differences: vec![Difference::whole("absent", "present")],
+                kind,
+                differences: vec![Difference {
+                    claim: Claim {
+                        by: claimed_by,
+                        ..Claim::unknown()
+                    },
+                    ..Difference::whole("absent", "present")
+                }],
             },
             owner,
         );

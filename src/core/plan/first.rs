@@ -30,11 +30,12 @@ pub struct Check {
     pub children: Vec<Child>,
 }
 
-/// Whether nothing is on record of a section that is enforced.
-pub(super) fn is_new(world: &World, section: &Section) -> bool {
+/// Whether nothing is on record of a section that is enforced, and not because it was waived.
+pub(super) fn is_new(world: &World, section: &Section, plan: &Plan) -> bool {
     let prior = &world.prior;
     section.mode == v1alpha1::Mode::Enforce
         && section.paused.is_none()
+        && !plan.enforced_before.contains(section.name)
         && !section
             .children
             .iter()

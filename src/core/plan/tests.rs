@@ -1,6 +1,7 @@
 mod labels;
 mod properties;
 mod removal;
+mod waived;
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,6 @@
 use k8s_openapi::jiff::Timestamp;
+mod waived;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,6 +1,7 @@
 //! The part of the index that is about baselines, and how their namespaces stand.
 
 use super::*;
+use crate::core::exceptions::Waivers;
 
 impl Index {
     /// The baselines, by name.
@@ -89,8 +90,8 @@ impl Index {
         self.concerned(&[before, Some(audited)])
     }
 
-    /// The world of a namespace as it is, and as it would be if a baseline were this one. `None` where it holds neither
-    /// way.
+    /// The world of a namespace as it is, and as it would be if a baseline were this one, each without exceptions: the
+    /// brake is about baselines, and what is waived today comes back. `None` where it holds neither way.
     pub fn changed(&mut self, namespace: &str, candidate: &Arc<Baseline>, now: Timestamp) -> Option<(World, World)> {
         let entry = self.namespaces.get(namespace)?;
         let facts = entry.facts.as_ref().filter(|facts| !facts.terminating)?;
@@ -106,10 +107,14 @@ impl Index {
         if !holds(&before) && !holds(&after) {
             return None;
         }
-        Some((
-            self.world_of(namespace, before, now)?,
-            self.world_of(namespace, after, now)?,
-        ))
+        let mut world = |members| {
+            let world = self.world_of(namespace, members, now)?;
+            Some(World {
+                waivers: Waivers::default(),
+                ..world
+            })
+        };
+        Some((world(before)?, world(after)?))
     }
 
     /// What is on record for a baseline.

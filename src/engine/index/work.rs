@@ -39,6 +39,7 @@ impl Index {
             deselected: members.deselected,
             released: members.released,
             effective: Some(effective),
+            waivers: self.waivers(name, now),
             live,
             prior: entry.prior.clone().unwrap_or_default(),
             foreign: entry.foreign.clone(),
@@ -60,6 +61,14 @@ impl Index {
             let members = &mut entry.prior.get_or_insert_default().members;
             members.entry(baseline.uid.clone()).or_default().admitted =
                 admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
+        }
+        // Before what is waived is taken off the record.
+        if let Some(prior) = &mut entry.prior {
+            prior.enforced_before = plan
+                .enforced_before
+                .iter()
+                .map(|section| (*section).to_owned())
+                .collect();
         }
         let mut changed = false;
         for (id, child) in &mut entry.children {
