@@ -115,14 +115,14 @@ async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, ve
         metadata.insert("generateName".to_owned(), format!("{RESERVED_PREFIX}trial-").into());
     }
     in_time(api.create(&params(true), &object(trial)?)).await?;
-    remove(&api, child.id.kind, &child.id.name, uid, version).await?;
+    remove(context, namespace, &child.id, uid, version).await?;
     gone(context, namespace, &child.id, uid);
     create(context, world, child).await
 }
 
 async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> Result<(), Failed> {
     let namespace = &world.namespace.name;
-    match remove(&api(context, namespace, id.kind), id.kind, &id.name, uid, version).await {
+    match remove(context, namespace, id, uid, version).await {
         // Gone already is as good.
         Err(Failed::Gone) => {}
         other => other?,
@@ -134,13 +134,8 @@ async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, versi
 /// Deletes an object, and only the very one that was judged, as it was then. One that another client's finalizer keeps
 /// is not gone: nothing can be created in its place. But what it grants is taken away at once, or whoever has it could
 /// keep it with a finalizer.
-async fn remove(
-    api: &Api<DynamicObject>,
-    kind: &ChildKind,
-    name: &str,
-    uid: &str,
-    version: &str,
-) -> Result<(), Failed> {
+async fn remove(context: &Context, namespace: &str, id: &ChildId, uid: &str, version: &str) -> Result<(), Failed> {
+    let api = api(context, namespace, id.kind);
     let preconditions = Preconditions {
         uid: Some(uid.to_owned()),
         resource_version: Some(version.to_owned()),
@@ -149,7 +144,12 @@ async fn remove(
         preconditions: Some(preconditions),
         ..DeleteParams::background()
     };
-    let Some(mut left) = in_time(api.delete(name, &params)).await?.left() else {
+    context.index.lock().child_leaves(namespace, id, uid);
+    let deleted = in_time(api.delete(&id.name, &params)).await.map_err(Failed::from);
+    if matches!(deleted, Err(Failed::Conflict | Failed::Blocked(_))) {
+        context.index.lock().child_stays(namespace, id);
+    }
+    let Some(mut left) = deleted?.left() else {
         return Ok(());
     };
     let finalizers = left.metadata.finalizers.clone().unwrap_or_default();
@@ -157,12 +157,12 @@ async fn remove(
         return Ok(());
     }
     let granting = |field: &&&str| left.data[**field].as_array().is_some_and(|list| !list.is_empty());
-    let granting: Vec<&str> = kind.grants.iter().filter(granting).copied().collect();
+    let granting: Vec<&str> = id.kind.grants.iter().filter(granting).copied().collect();
     if !granting.is_empty() {
         for field in granting {
             left.data[field] = json!([]);
         }
-        in_time(api.replace(name, &self::params(false), &left)).await?;
+        in_time(api.replace(&id.name, &self::params(false), &left)).await?;
     }
     Err(Failed::Blocked(Failure {
         reason: "HeldByFinalizer",

@@ -84,6 +84,9 @@ struct ChildEntry {
     /// The resourceVersion of the newest that is known of it, be it an event, an answer or its deletion. Answers to our
     /// own requests overtake events, and are overtaken by them: whatever is older says nothing.
     version: u64,
+    /// The UID that we are deleting or have deleted, where the object was as we wrote it: that it is gone is nobody else's
+    /// doing.
+    leaving: Option<String>,
 }
 
 #[derive(Clone, PartialEq)]

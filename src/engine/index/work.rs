@@ -32,11 +32,17 @@ impl Index {
                 Some((id.clone(), live))
             })
             .collect();
+        let mut prior = entry.prior.clone().unwrap_or_default();
+        for (id, child) in &entry.children {
+            if child.live.is_none() && child.leaving.is_some() {
+                prior.inventory.remove(id);
+            }
+        }
         Some(World {
             namespace: facts,
             baselines,
             live,
-            prior: entry.prior.clone().unwrap_or_default(),
+            prior,
             cluster: self.cluster.clone(),
             now,
         })
