@@ -119,11 +119,14 @@ async fn write(
             if seen.drifted > 0 {
                 // The index keeps the ledger's totals; its records are only in the report itself.
                 let old = in_time(api.get(BaselineReport::NAME)).await?;
-                status
-                    .drift
-                    .records
-                    .extend(old.status.unwrap_or_default().drift.records);
-                status.drift.records.truncate(MOST_RECORDS);
+                // What is new to us may be there all the same, if the reply to an earlier write was lost.
+                let new = &mut status.drift.records;
+                for record in old.status.unwrap_or_default().drift.records {
+                    if !new.contains(&record) {
+                        new.push(record);
+                    }
+                }
+                new.truncate(MOST_RECORDS);
             }
             report.metadata.uid = Some(seen.uid);
             report.metadata.resource_version = Some(seen.resource_version);
