@@ -4,6 +4,7 @@ mod acts;
 mod crashes;
 mod races;
 mod refusals;
+mod retries;
 mod shrinking;
 mod tools;
 

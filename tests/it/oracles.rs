@@ -113,13 +113,20 @@ async fn matches(set: &Set, expected: &Expected, namespaces: &[String]) -> Resul
     let reports = api(&set.admin, "BaselineReport", None)
         .list(&ListParams::default())
         .await?;
+    let generation = api(&set.admin, "SecurityBaseline", None)
+        .get(&set.name)
+        .await?
+        .metadata
+        .generation;
     let ready: BTreeSet<String> = reports
         .items
         .iter()
         .map(|report| serde_json::to_value(report).unwrap())
         .filter(|report| {
             let controls = report["status"]["controls"].as_array().into_iter().flatten();
-            report["status"]["conditions"][0]["type"] == "Ready"
+            let mut by = report["status"]["baselines"].as_array().into_iter().flatten();
+            by.any(|b| b["name"] == set.name && b["generation"] == json!(generation))
+                && report["status"]["conditions"][0]["type"] == "Ready"
                 && report["status"]["conditions"][0]["status"] == "True"
                 && controls.clone().count() > 0
                 && controls.clone().all(|c| c["state"] == "Compliant")
@@ -129,7 +136,7 @@ async fn matches(set: &Set, expected: &Expected, namespaces: &[String]) -> Resul
     for namespace in namespaces {
         ensure!(
             ready.contains(namespace),
-            "the report of {namespace} does not say that it is ready"
+            "the report of {namespace} does not say that it is ready, by generation {generation:?}"
         );
     }
     Ok(())

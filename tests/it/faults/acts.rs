@@ -1,8 +1,10 @@
 //! What is enforced in these tests, one spec after another, and what somebody does to it.
 
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
-use crate::stage::{Set, delete, everything, merge};
+use crate::oracles::{converged, end, settled};
+use crate::stage::{Set, delete, everything, grant, merge, shared};
 use crate::support::recorder::{Recorder, Tampering};
 
 // What `everything` asks for.
@@ -48,7 +50,7 @@ pub fn recreated() -> Value {
 }
 
 /// Something of every kind leaves.
-pub fn removed() -> Value {
+fn removed() -> Value {
     let mut spec = recreated();
     spec["networkIsolation"] = json!({"defaultDeny": ["Ingress"]});
     for section in ["resourceQuotas", "limitRanges", "access"] {
@@ -56,6 +58,31 @@ pub fn removed() -> Value {
     }
     spec["podSecurity"].as_object_mut().unwrap().remove("warn");
     spec
+}
+
+/// Specs that have the operator do everything that it can do: create, replace, recreate, remove.
+pub fn steps() -> [Value; 4] {
+    [everything(), replaced(), recreated(), removed()]
+}
+
+/// What a namespace comes to by each of [`steps`], one after the other, with an operator that nothing disturbs.
+pub async fn undisturbed() -> &'static [Value] {
+    static ENDS: OnceCell<Vec<Value>> = OnceCell::const_new();
+    ENDS.get_or_init(async || {
+        let (plane, _) = shared().await;
+        grant(plane).await;
+        let set = Set::new(plane, "undisturbed").await;
+        let namespaces = set.namespaces(plane, 1).await;
+        let mut ends = Vec::new();
+        for spec in steps() {
+            set.baseline(spec.clone()).await;
+            converged(&set, &spec, &namespaces).await;
+            settled(plane, &set).await;
+            ends.push(end(&set, &namespaces[0]).await);
+        }
+        ends
+    })
+    .await
 }
 
 /// Something that somebody does to what is enforced.

@@ -10,11 +10,12 @@ use std::path::Path;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use self::writes::{RECREATION, REMOVAL, REPAIR, REPLACEMENT, ROLLOUT, Write, granted, matching};
+use self::writes::{RECREATION, REMOVAL, REPAIR, REPLACEMENT, ROLLOUT, granted};
+pub use self::writes::{Write, matching};
 use super::MOMENT;
-use super::acts::{Break, recreated, removed, replaced};
-use crate::oracles::{assert_same_end, converged, end, forget_ledger, quiet, safe, settled};
-use crate::stage::{BINARY, Set, everything, get, grant, shared};
+use super::acts::{Break, recreated, replaced, steps, undisturbed};
+use crate::oracles::{assert_same_end, converged, end, forget_ledger, quiet, safe};
+use crate::stage::{BINARY, Set, get, grant};
 use crate::support::audit::Mark;
 use crate::support::proxy::{Fault, Kind, Matching, Proxy, Rule, When};
 use crate::support::recorder::{Declared, Recorder, Tampering};
@@ -160,29 +161,13 @@ impl Crashes {
     }
 }
 
-/// What a namespace comes to by each of these specs, one after the other, with an operator that nothing disturbs.
-async fn undisturbed(specs: &[Value]) -> Vec<Value> {
-    let (plane, _) = shared().await;
-    grant(plane).await;
-    let set = Set::new(plane, "undisturbed").await;
-    let namespaces = set.namespaces(plane, 1).await;
-    let mut ends = Vec::new();
-    for spec in specs {
-        set.baseline(spec.clone()).await;
-        converged(&set, spec, &namespaces).await;
-        settled(plane, &set).await;
-        ends.push(end(&set, &namespaces[0]).await);
-    }
-    ends
-}
-
 #[tokio::test]
 async fn an_operator_that_is_killed_before_or_after_any_write_ends_where_it_would_have_without() {
-    let specs = [everything(), replaced(), recreated(), removed()];
-    let (expected, crashed) = tokio::join!(undisturbed(&specs), crashed_everywhere(&specs));
+    let specs = steps();
+    let (expected, crashed) = tokio::join!(undisturbed(), crashed_everywhere(&specs));
 
     // O3. Nothing was broken in the first two steps: no repair may be on record either. (Of the third, see below.)
-    for (ends, expected) in crashed.ends[..2].iter().zip(&expected) {
+    for (ends, expected) in crashed.ends[..2].iter().zip(expected) {
         for (namespace, end) in ends {
             assert_same_end(namespace, end, expected);
         }

@@ -1,0 +1,271 @@
+//! What the API server, or something before it, answers instead of doing it; and replies that are lost after it was done.
+//! The operator tries again, not too often, and takes nothing of it for somebody else's doing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::MOMENT;
+use super::acts::{BINDING, Break, EGRESS, INGRESS, LIMITS, QUOTA, ROLE, VIEWERS, steps, undisturbed};
+use super::crashes::{Write, matching};
+use crate::oracles::{assert_same_end, converged, end, quiet, safe, settled, versions};
+use crate::stage::{BINARY, Set, create, everything, grant};
+use crate::support::proxy::{Answer, Fault, Matching, Proxy, Rule, When};
+use crate::support::recorder::{Declared, Recorder};
+use crate::support::{ControlPlane, Stage};
+
+/// A write, what happens to it and how often, and how many requests there may be for it in all.
+type Case = (Write, Fault, usize, usize);
+
+const REPORT: &str = "baseline";
+
+fn lost() -> Fault {
+    Fault::Drop(When::After)
+}
+
+fn says(code: u16) -> Fault {
+    Fault::Answer(Answer::status(code))
+}
+
+fn page(code: u16) -> Fault {
+    Fault::Answer(Answer::page(code))
+}
+
+fn busy() -> Fault {
+    Fault::Answer(Answer::busy(1))
+}
+
+/// For each of the steps, what goes wrong, each in a namespace of its own. What was done and not told is not done again,
+/// unless the watch was slower to tell it. Reports change more than once in a step.
+fn cases() -> [Vec<Case>; 4] {
+    let creation = vec![
+        (("create", "networkpolicies", INGRESS), busy(), 2, 3),
+        (("create", "networkpolicies", INGRESS), says(500), 4, 5),
+        (("create", "networkpolicies", EGRESS), says(503), 3, 4),
+        (("create", "networkpolicies", EGRESS), lost(), 1, 2),
+        (("create", "networkpolicies", INGRESS), Fault::Truncate, 1, 2),
+        (("create", "resourcequotas", QUOTA), Fault::Drop(When::Before), 2, 3),
+        (("create", "resourcequotas", QUOTA), lost(), 1, 2),
+        (("create", "limitranges", LIMITS), page(200), 1, 2),
+        (("create", "limitranges", LIMITS), page(404), 1, 2),
+        (("create", "roles", ROLE), page(502), 2, 3),
+        (("create", "roles", ROLE), lost(), 1, 2),
+        (("create", "rolebindings", BINDING), lost(), 1, 2),
+        (("patch", "namespaces", ""), lost(), 1, 2),
+        (("patch", "namespaces", ""), says(500), 2, 3),
+        (("patch", "namespaces", ""), page(404), 1, 2),
+        (("create", "baselinereports", REPORT), lost(), 1, 2),
+        (("create", "baselinereports", REPORT), says(500), 1, 2),
+        (("create", "baselinereports", REPORT), page(404), 1, 2),
+    ];
+    let replacement = vec![
+        (("update", "networkpolicies", INGRESS), busy(), 2, 3),
+        (("update", "networkpolicies", EGRESS), lost(), 1, 2),
+        (("update", "networkpolicies", EGRESS), page(404), 1, 2),
+        (("update", "resourcequotas", QUOTA), lost(), 1, 2),
+        (("update", "resourcequotas", QUOTA), says(500), 3, 4),
+        (("update", "limitranges", LIMITS), lost(), 1, 2),
+        (("update", "roles", ROLE), Fault::Truncate, 1, 2),
+        (("update", "rolebindings", VIEWERS), lost(), 1, 2),
+        (("patch", "namespaces", ""), lost(), 1, 2),
+        (("update", "baselinereports", REPORT), lost(), 1, 6),
+        (("update", "baselinereports", REPORT), says(500), 2, 6),
+    ];
+    let recreation = vec![
+        (("try", "rolebindings", ""), lost(), 1, 2),
+        (("try", "resourcequotas", ""), says(500), 2, 3),
+        (("delete", "rolebindings", BINDING), says(500), 2, 3),
+        (("delete", "rolebindings", BINDING), lost(), 1, 2),
+        (("delete", "resourcequotas", QUOTA), lost(), 1, 2),
+        (("delete", "rolebindings", BINDING), page(404), 1, 2),
+        (("create", "rolebindings", BINDING), says(500), 2, 3),
+        (("create", "rolebindings", BINDING), lost(), 1, 2),
+        (("create", "resourcequotas", QUOTA), Fault::Drop(When::Before), 1, 2),
+    ];
+    let removal = vec![
+        (("delete", "networkpolicies", EGRESS), lost(), 1, 2),
+        (("delete", "networkpolicies", EGRESS), busy(), 2, 3),
+        (("delete", "resourcequotas", QUOTA), says(500), 2, 3),
+        (("delete", "limitranges", LIMITS), lost(), 1, 2),
+        (("delete", "roles", ROLE), Fault::Drop(When::Before), 1, 2),
+        (("delete", "rolebindings", BINDING), lost(), 1, 2),
+        (("delete", "rolebindings", VIEWERS), page(404), 1, 2),
+        (("patch", "namespaces", ""), lost(), 1, 2),
+    ];
+    [creation, replacement, recreation, removal]
+}
+
+/// The pauses between requests, in the order of their coming.
+fn pauses(asked: &[Instant]) -> Vec<Duration> {
+    asked.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// What came of a step: the pauses between the requests of each case, and how each namespace ended.
+struct Step {
+    pauses: Vec<Vec<Duration>>,
+    ends: Vec<(String, Value)>,
+}
+
+struct Retries {
+    plane: ControlPlane,
+    stage: Stage,
+    proxy: Proxy,
+    set: Set,
+    namespaces: Vec<String>,
+}
+
+impl Retries {
+    async fn new(namespaces: usize) -> Self {
+        let plane = ControlPlane::start().await.unwrap();
+        let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), |_| {}).await.unwrap();
+        grant(&plane).await;
+        let set = Set::new(&plane, "retry").await;
+        let namespaces = set.namespaces(&plane, namespaces).await;
+        Self {
+            plane,
+            stage,
+            proxy,
+            set,
+            namespaces,
+        }
+    }
+
+    /// Applies a spec while its writes go wrong. Then O1, O2, and how often each was asked for.
+    async fn step(&self, spec: &Value, cases: Vec<Case>) -> Step {
+        let begin = Instant::now();
+        let mut rules: Vec<(String, Matching, usize, usize, Rule)> = Vec::new();
+        for ((write, fault, times, at_most), namespace) in cases.into_iter().zip(&self.namespaces) {
+            let matching = matching(write, namespace);
+            let what = format!("{write:?} in {namespace}: {fault:?}");
+            let rule = self.proxy.disturb_first(times, matching.clone(), fault);
+            rules.push((what, matching, times, at_most, rule));
+        }
+        self.set.baseline(spec.clone()).await;
+        converged(&self.set, spec, &self.namespaces).await;
+        quiet(&self.plane, &self.set, &self.namespaces, MOMENT).await;
+        let mut step = Step {
+            pauses: Vec::new(),
+            ends: Vec::new(),
+        };
+        for (what, matching, times, at_most, rule) in rules {
+            assert_eq!(rule.hits(), times, "{what}");
+            let mut asked = self.proxy.asked(&matching);
+            asked.retain(|at| *at >= begin);
+            let pauses = pauses(&asked);
+            assert!(asked.len() <= at_most, "{what}: {} requests, {pauses:?}", asked.len());
+            step.pauses.push(pauses);
+        }
+        self.proxy.forget();
+        for namespace in &self.namespaces {
+            step.ends.push((namespace.clone(), end(&self.set, namespace).await));
+        }
+        step
+    }
+}
+
+#[tokio::test]
+async fn what_fails_or_is_done_and_not_told_is_tried_again_a_bounded_number_of_times_and_is_no_drift() {
+    let specs = steps();
+    let run = async {
+        let cases = cases();
+        let retries = Retries::new(cases.iter().map(Vec::len).max().unwrap()).await;
+        let recorder = Recorder::start(&retries.plane).await.unwrap();
+        let (begin, mut steps, mut whole) = (retries.plane.audit().mark().unwrap(), Vec::new(), 0);
+        for (spec, cases) in specs.iter().zip(cases) {
+            if steps.len() == 3 {
+                whole = recorder.version().await.unwrap();
+            }
+            steps.push(retries.step(spec, cases).await);
+        }
+        let all = &retries.namespaces;
+        recorder
+            .assert_never_weaker(&Declared::least(&specs[..3]), all, whole, &[])
+            .await;
+        recorder
+            .assert_never_weaker(&Declared::least(&specs), all, u64::MAX, &[])
+            .await;
+        safe(&retries.plane, begin);
+        steps
+    };
+    let (expected, steps) = tokio::join!(undisturbed(), run);
+    for (step, expected) in steps.iter().zip(expected) {
+        for (namespace, end) in &step.ends {
+            assert_same_end(namespace, end, expected);
+        }
+    }
+    // The first case is 429 with `Retry-After: 1`, and the second one 500, after which the pauses double.
+    let [busy, failed, ..] = &steps[0].pauses[..] else {
+        panic!()
+    };
+    assert!(busy.iter().all(|pause| *pause >= Duration::from_secs(1)), "{busy:?}");
+    for (pause, least) in failed.iter().zip([250, 500, 1000, 2000]) {
+        assert!(*pause >= Duration::from_millis(least), "{failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_comes_in_halves_or_as_a_page_for_people_tells_of_nothing_that_is_gone() {
+    let mut retries = Retries::new(2).await;
+    let (plane, proxy, set) = (&retries.plane, &retries.proxy, &retries.set);
+    // More than one page of policies, of which those of the set come last.
+    plane.namespace("a", &[]).await.unwrap();
+    for i in 0..110 {
+        let policy = json!({"metadata": {"name": format!("p-{i}")}, "spec": {"podSelector": {}}});
+        create(&set.admin, "NetworkPolicy", Some("a"), policy).await.unwrap();
+    }
+    set.baseline(everything()).await;
+    converged(set, &everything(), &retries.namespaces).await;
+    settled(plane, set).await;
+
+    retries.stage.operator.kill().unwrap();
+    let (mark, before) = (plane.audit().mark().unwrap(), versions(set, &retries.namespaces).await);
+    let list = |resource: &str| Matching::of("list", resource);
+    let rules = [
+        proxy.disturb_first(2, list("networkpolicies").query("continue="), Fault::Truncate),
+        proxy.disturb_first(1, list("namespaces"), Fault::Truncate),
+        proxy.disturb_first(1, list("baselinereports"), page(200)),
+        proxy.disturb_first(1, list("rolebindings"), page(404)),
+        proxy.disturb_first(1, list("roles"), says(500)),
+        proxy.disturb_first(2, list("resourcequotas"), busy()),
+        proxy.disturb_first(1, list("limitranges"), Fault::Drop(When::After)),
+        proxy.disturb_first(1, list("securitybaselines"), Fault::Truncate),
+    ];
+    retries.stage.restart(plane).await.unwrap();
+    for rule in rules {
+        rule.hit(1).await.unwrap();
+    }
+    settled(plane, set).await;
+    assert_eq!(versions(set, &retries.namespaces).await, before);
+    let writes = plane.audit().writes_since(mark).unwrap();
+    assert!(writes.is_empty(), "{writes:?}");
+}
+
+#[tokio::test]
+async fn drift_is_on_record_once_though_the_reply_to_its_report_was_lost() {
+    let retries = Retries::new(1).await;
+    let (plane, proxy, set, namespace) = (&retries.plane, &retries.proxy, &retries.set, &retries.namespaces[0]);
+    let recorder = Recorder::start(plane).await.unwrap();
+    set.baseline(everything()).await;
+    converged(set, &everything(), &retries.namespaces).await;
+    settled(plane, set).await;
+    let report = Matching::of("update", "baselinereports").within(namespace);
+    for (total, fault) in [(1, None), (2, Some(lost())), (3, None)] {
+        let rule = fault.map(|fault| proxy.disturb_first(1, report.clone(), fault));
+        Break::Open.act(&recorder, set, namespace).await;
+        set.report_until(namespace, "the drift is counted", |r| {
+            r["status"]["drift"]["total"] == total
+        })
+        .await;
+        if let Some(rule) = rule {
+            rule.hit(1).await.unwrap();
+        }
+        settled(plane, set).await;
+    }
+    let end = end(set, namespace).await;
+    assert_eq!(end["report"]["drift"], json!({"total": 3, "repaired": 3}));
+    // Two fields differ each time.
+    let records = &end["report"]["records"];
+    assert_eq!(records.as_array().unwrap().len(), 6, "{records}");
+}
