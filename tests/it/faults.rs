@@ -2,6 +2,7 @@
 
 mod acts;
 mod crashes;
+mod play;
 mod races;
 mod refusals;
 mod retries;

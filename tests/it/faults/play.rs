@@ -1,0 +1,96 @@
+//! What these tests have in common: a control plane with an operator behind a proxy, a recorder, and namespaces.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::MOMENT;
+use super::acts::{Break, steps};
+use crate::oracles::{converged, end, quiet, safe};
+use crate::stage::{BINARY, Set, grant};
+use crate::support::audit::Mark;
+use crate::support::proxy::Proxy;
+use crate::support::recorder::{Declared, Recorder, Tampering};
+use crate::support::{ControlPlane, Stage};
+
+/// How each namespace ended.
+pub type Ends = Vec<(String, Value)>;
+
+pub struct Play {
+    pub plane: ControlPlane,
+    pub stage: Stage,
+    pub proxy: Proxy,
+    pub recorder: Recorder,
+    pub set: Set,
+    pub namespaces: Vec<String>,
+    pub begin: Mark,
+    tampered: Vec<Tampering>,
+    /// The resourceVersion up to which nothing was taken out of the specs.
+    whole: u64,
+}
+
+impl Play {
+    /// A new one with so many namespaces, for a baseline that is still to be applied.
+    pub async fn new(prefix: &str, namespaces: usize) -> Self {
+        let plane = ControlPlane::start().await.unwrap();
+        // What is held holds its worker.
+        let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), |config| config["workers"] = json!(64))
+            .await
+            .unwrap();
+        let recorder = Recorder::start(&plane).await.unwrap();
+        grant(&plane).await;
+        let set = Set::new(&plane, prefix).await;
+        let namespaces = set.namespaces(&plane, namespaces).await;
+        Self {
+            begin: plane.audit().mark().unwrap(),
+            plane,
+            stage,
+            proxy,
+            recorder,
+            set,
+            namespaces,
+            tampered: Vec::new(),
+            whole: u64::MAX,
+        }
+    }
+
+    /// Breaks something, which the recorder is to expect.
+    pub async fn tamper(&mut self, what: Break, namespace: &str) {
+        let tampering = what.act(&self.recorder, &self.set, namespace).await;
+        self.tampered.push(tampering);
+    }
+
+    /// The last of [`steps`] is next, which takes things out.
+    pub async fn removal(&mut self) {
+        self.whole = self.recorder.version().await.unwrap();
+    }
+
+    /// O1 and O2.
+    pub async fn ends(&self, spec: &Value) -> Ends {
+        self.ends_of(&self.set, &self.namespaces, spec).await
+    }
+
+    /// The same of another baseline on the stage.
+    pub async fn ends_of(&self, set: &Set, namespaces: &[String], spec: &Value) -> Ends {
+        converged(set, spec, namespaces).await;
+        quiet(&self.plane, set, namespaces, MOMENT).await;
+        let mut ends = Vec::new();
+        for namespace in namespaces {
+            ends.push((namespace.clone(), end(set, namespace).await));
+        }
+        ends
+    }
+
+    /// O4, for a run through the first of [`steps`], or all of them: in these namespaces nothing was ever weaker than
+    /// declared but for what was broken here, and the operator wrote nothing that is not its own.
+    pub async fn was_safe(&self, namespaces: &[String]) {
+        let steps = steps();
+        for (specs, until) in [(&steps[..3], self.whole), (&steps[..], u64::MAX)] {
+            let least = Declared::least(specs);
+            self.recorder
+                .assert_never_weaker(&least, namespaces, until, &self.tampered)
+                .await;
+        }
+        safe(&self.plane, self.begin);
+    }
+}
