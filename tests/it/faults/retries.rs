@@ -145,9 +145,10 @@ async fn what_fails_or_is_done_and_not_told_is_tried_again_a_bounded_number_of_t
             done.push(step(&play, spec, cases).await);
         }
         play.was_safe(&play.namespaces).await;
-        done
+        // The logs are kept of what is still running when a test fails.
+        (done, play)
     };
-    let (expected, steps) = tokio::join!(undisturbed(), run);
+    let (expected, (steps, _play)) = tokio::join!(undisturbed(), run);
     for (step, expected) in steps.iter().zip(expected) {
         for (namespace, end) in &step.ends {
             assert_same_end(namespace, end, expected);
