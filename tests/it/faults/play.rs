@@ -5,13 +5,22 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::MOMENT;
-use super::acts::{Break, steps};
-use crate::oracles::{converged, end, quiet, safe};
+use super::acts::{Break, steps, undisturbed};
+use crate::oracles::{assert_same_end, converged, end, forget_ledger, quiet, safe};
 use crate::stage::{BINARY, Set, grant};
 use crate::support::audit::Mark;
 use crate::support::proxy::Proxy;
 use crate::support::recorder::{Declared, Recorder, Tampering};
 use crate::support::{ControlPlane, Stage};
+
+/// What is said of the drift on record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ledger {
+    /// None, as nothing was broken.
+    Same,
+    /// What was broken may be there.
+    Any,
+}
 
 /// How each namespace ended.
 pub type Ends = Vec<(String, Value)>;
@@ -79,6 +88,18 @@ impl Play {
             ends.push((namespace.clone(), end(set, namespace).await));
         }
         ends
+    }
+
+    /// O1 to O4: all namespaces end as they do after this one of [`steps`] without a disturbance.
+    pub async fn ends_as_undisturbed(&self, step: usize, ledger: Ledger) {
+        let expected = &undisturbed().await[step];
+        for (namespace, end) in self.ends(&steps()[step]).await {
+            match ledger {
+                Ledger::Same => assert_same_end(&namespace, &end, expected),
+                Ledger::Any => assert_same_end(&namespace, &forget_ledger(&end), &forget_ledger(expected)),
+            }
+        }
+        self.was_safe(&self.namespaces).await;
     }
 
     /// O4, for a run through the first of [`steps`], or all of them: in these namespaces nothing was ever weaker than
