@@ -171,10 +171,10 @@ async fn remove(context: &Context, namespace: &str, id: &ChildId, uid: &str, ver
         preconditions: Some(preconditions),
         ..DeleteParams::background()
     };
-    context.index.lock().child_leaves(namespace, id, Some(uid));
+    context.index.lock().child_leaves(namespace, id, uid);
     let deleted = in_time(api.delete(&id.name, &params)).await.map_err(Failed::from);
     if matches!(deleted, Err(Failed::Conflict | Failed::Blocked(_))) {
-        context.index.lock().child_leaves(namespace, id, None);
+        context.index.lock().child_stays(namespace, id);
     }
     let Some(mut left) = deleted?.left() else {
         return Ok(());

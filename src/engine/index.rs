@@ -105,7 +105,8 @@ struct ChildEntry {
     version: u64,
     /// Whether a repair of it changed nothing, and that was said.
     false_alarm: bool,
-    /// The UID that we are deleting, where the object was as we wrote it: that it is gone then is nobody else's doing.
+    /// The UID that we are deleting or have deleted, where the object was as we wrote it: that it is gone is nobody else's
+    /// doing.
     leaving: Option<String>,
 }
 

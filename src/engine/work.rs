@@ -118,6 +118,8 @@ struct Run {
     done: Vec<(Action, Result<(), Failure>)>,
     /// What came of what was written.
     effects: Vec<(Action, Effect)>,
+    /// What was refused, as against what the API server only failed to do this time.
+    refused: Vec<Action>,
     /// Whether something was not as it was thought to be.
     again: bool,
     /// If something failed: the longest that the next try may wait.
@@ -154,6 +156,9 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
         tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
         run.later = Some(run.later.map_or(longest, |l| l.min(longest)));
         run.done.push((action.clone(), Err(failure)));
+        if longest == LONGEST_RETRY {
+            run.refused.push(action.clone());
+        }
         if longest == LONGEST_TRANSIENT {
             // The API server is not there for us: to try the rest would only hold this worker up.
             break;
@@ -298,19 +303,19 @@ fn count(context: &Context, plan: &Plan, run: &Run, job: &Job) {
 
 /// Counts what became of what was newly enforced, and stops the rollout where too much of it is refused.
 fn rollout(context: &Context, plan: &Plan, run: &Run, job: &Job) {
-    let (mut done, mut refused) = (0, 0);
-    let mut baseline = None;
-    for (action, outcome) in &run.done {
-        if !plan.sections.iter().any(|s| s.newly && s.section == action.section) {
-            continue;
-        }
-        baseline = Some(&action.baseline);
-        match outcome {
-            Ok(()) => done += 1,
-            Err(_) => refused += 1,
-        }
-    }
-    let Some(uid) = baseline else { return };
+    let newly = |action: &&Action| plan.sections.iter().any(|s| s.newly && s.section == action.section);
+    let done = run
+        .done
+        .iter()
+        .filter(|(_, outcome)| outcome.is_ok())
+        .map(|(action, _)| action);
+    let done: Vec<&Action> = done.filter(newly).collect();
+    let refused: Vec<&Action> = run.refused.iter().filter(newly).collect();
+    let Some(uid) = done.first().or(refused.first()).map(|action| &action.baseline) else {
+        return;
+    };
+    let count = |actions: &[&Action]| u32::try_from(actions.len()).unwrap_or(u32::MAX);
+    let (done, refused) = (count(&done), count(&refused));
     if context
         .pace
         .count(uid, done, refused, context.config.rollout.stop_at_refused_percent)

@@ -2,11 +2,14 @@
 
 mod acts;
 mod crashes;
+mod outages;
+mod play;
 mod races;
 mod refusals;
 mod retries;
 mod shrinking;
 mod tools;
+mod watches;
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use kube::Client;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::stage::{BINARY, Set, api, grant};
 use crate::support::audit::{Mark, Request};
@@ -29,6 +30,9 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Longer than the operator waits before it writes a status.
 const DEBOUNCE: Duration = Duration::from_millis(2500);
+
+/// How often the audit log is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The kinds of objects that the operator creates.
 pub const CHILDREN: [&str; 5] = ["NetworkPolicy", "ResourceQuota", "LimitRange", "Role", "RoleBinding"];
@@ -230,9 +234,12 @@ pub fn about(set: &Set, request: &Request) -> bool {
 /// The requests about a set since `mark` that are no watches.
 pub fn requests(plane: &ControlPlane, set: &Set, mark: Mark) -> Vec<Request> {
     let all = plane.audit().since(mark).unwrap();
-    all.into_iter()
-        .filter(|request| request.verb != "watch" && about(set, request))
-        .collect()
+    all.into_iter().filter(|request| asks(set, request)).collect()
+}
+
+/// Whether a request is about a set, and no watch.
+fn asks(set: &Set, request: &Request) -> bool {
+    request.verb != "watch" && about(set, request)
 }
 
 /// Waits until the operator has nothing to say about a set any more, for as long as it may hold back a status.
@@ -242,15 +249,18 @@ pub async fn settled(plane: &ControlPlane, set: &Set) {
 
 /// The same, but for some requests that go on.
 pub async fn settled_but_for(plane: &ControlPlane, set: &Set, goes_on: impl Fn(&Request) -> bool) {
-    eventually("no more requests", PATIENCE, async || {
-        let mark = plane.audit().mark()?;
-        tokio::time::sleep(DEBOUNCE).await;
-        let more = requests(plane, set, mark);
-        ensure!(more.iter().all(&goes_on), "{more:?}");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    let (begin, mut last) = (Instant::now(), Instant::now());
+    let mut mark = plane.audit().mark().unwrap();
+    while last.elapsed() < DEBOUNCE {
+        tokio::time::sleep(LOOK).await;
+        let (end, mut more) = plane.audit().more(mark).unwrap();
+        mark = end;
+        more.retain(|request| asks(set, request) && !goes_on(request));
+        if !more.is_empty() {
+            last = Instant::now();
+            assert!(begin.elapsed() < PATIENCE, "still, after {PATIENCE:?}: {more:?}");
+        }
+    }
 }
 
 /// The resourceVersions of all that the operator writes for a set.

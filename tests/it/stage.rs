@@ -54,7 +54,7 @@ pub async fn own_as_shipped() -> (ControlPlane, Stage) {
 /// thing broken again and again.
 pub fn unbraked(config: &mut Value) {
     config["brake"]["namespaces"] = json!(100_000);
-    config["rollout"]["maxNamespacesPerMinute"] = json!(1_000_000);
+    config["rollout"] = json!({"maxNamespacesPerMinute": 1_000_000, "stopAtRefusedPercent": 100});
     config["contestedPauseSeconds"] = json!(0);
 }
 

@@ -88,7 +88,15 @@ impl Log {
     /// # Errors
     /// When the log cannot be read or understood.
     pub fn since(&self, mark: Mark) -> Result<Vec<Request>> {
-        let (_, text) = self.read(mark.0)?;
+        Ok(self.more(mark)?.1)
+    }
+
+    /// The same, and the end of the log up to which they are.
+    ///
+    /// # Errors
+    /// As [`since`](Self::since).
+    pub fn more(&self, mark: Mark) -> Result<(Mark, Vec<Request>)> {
+        let (end, text) = self.read(mark.0)?;
         let mut begun = HashSet::new();
         let mut requests = Vec::new();
         for line in text.lines() {
@@ -105,7 +113,7 @@ impl Log {
                 requests.push(event.into());
             }
         }
-        Ok(requests)
+        Ok((Mark(end), requests))
     }
 
     /// The requests since `mark` that ask for a change of a stored object.

@@ -46,6 +46,7 @@ impl Index {
         let concerns = child.wanted.is_some() || recorded.is_some();
         // What keeps it is told, and nothing is done about it.
         let kept_anew = child.live.as_ref().and_then(|l| l.kept.as_ref()) != live.kept.as_ref();
+        child.leaving = child.leaving.take().filter(|uid| *uid == live.uid);
         child.live = Some(live);
         entry.fights.touched(&id.to_string());
         self.evidence = kept + usize::from(proof) - usize::from(had);
@@ -91,11 +92,7 @@ impl Index {
         self.evidence -= usize::from(child.evidence.take().is_some());
         let recorded = entry.prior.as_ref().is_some_and(|p| p.inventory.contains_key(&id));
         let concerns = entry.facts.is_some() && (child.wanted.is_some() || recorded);
-        if child.leaving.take().is_some_and(|uid| Some(uid) == gone)
-            && let Some(prior) = &mut entry.prior
-        {
-            prior.inventory.remove(&id);
-        }
+        child.leaving = child.leaving.take().filter(|uid| Some(uid) == gone.as_ref());
         if child.wanted.is_none() {
             entry.children.remove(&id);
         }
@@ -103,18 +100,31 @@ impl Index {
         synced && concerns
     }
 
-    /// Notes that we are deleting a child, before it is known whether that is done (its reply may be lost); or that it was
-    /// refused. What was drift before stays drift until it is repaired.
-    pub fn child_leaves(&mut self, namespace: &str, id: &ChildId, uid: Option<&str>) {
+    /// Notes that we are deleting a child, before it is known whether that is done: its reply may be lost. What was drift
+    /// before stays drift until it is repaired.
+    pub fn child_leaves(&mut self, namespace: &str, id: &ChildId, uid: &str) {
         let Some(entry) = self.namespaces.get_mut(namespace) else {
             return;
         };
         let recorded = entry.prior.as_ref().and_then(|p| p.inventory.get(id));
-        if let Some(child) = entry.children.get_mut(id) {
-            let as_recorded = |live: &&Fingerprint| {
-                recorded.is_some_and(|r| r.uid == live.uid && r.digest == Some(live.digest)) && uid == Some(&live.uid)
-            };
-            child.leaving = child.live.as_ref().filter(as_recorded).map(|live| live.uid.clone());
+        let (Some(child), Some(recorded)) = (entry.children.get_mut(id), recorded) else {
+            return;
+        };
+        let as_recorded =
+            |live: &Fingerprint| live.uid == uid && recorded.uid == uid && recorded.digest == Some(live.digest);
+        if child.live.as_ref().is_some_and(as_recorded) {
+            child.leaving = Some(uid.to_owned());
+        }
+    }
+
+    /// Notes that the API server refused to delete a child.
+    pub fn child_stays(&mut self, namespace: &str, id: &ChildId) {
+        let child = self
+            .namespaces
+            .get_mut(namespace)
+            .and_then(|entry| entry.children.get_mut(id));
+        if let Some(child) = child {
+            child.leaving = None;
         }
     }
 

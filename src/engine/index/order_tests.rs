@@ -107,19 +107,46 @@ fn what_we_delete_ourselves_is_not_missed_however_its_end_is_told() {
         index.namespace_seen(&json!({"metadata": {"name": "a", "uid": "n", "resourceVersion": "1"}}));
         index.child_seen(id.kind, quota(10, 50));
         let live = index.namespaces["a"].children[&id].live.clone().unwrap();
+        let as_written = if as_written { live.digest } else { Digest::of(&json!(1)) };
         let recorded = Recorded {
-            uid: live.uid.clone(),
+            uid: live.uid,
             baseline: "b".to_owned(),
-            digest: Some(if as_written { live.digest } else { Digest::of(&json!(1)) }),
+            digest: Some(as_written),
         };
-        let prior = index.entry("a").prior.get_or_insert_default();
-        prior.inventory.insert(id.clone(), recorded);
-        index.child_leaves("a", &id, Some("u"));
+        let entry = index.entry("a");
+        entry.children.get_mut(&id).unwrap().wanted = Some(Digest::of(&json!(2)));
+        // A report that is written meanwhile still has it on record.
+        entry.report = Some(ReportEntry {
+            uid: "r".to_owned(),
+            resource_version: "1".to_owned(),
+            meaning: live.digest,
+        });
+        entry
+            .prior
+            .get_or_insert_default()
+            .inventory
+            .insert(id.clone(), recorded);
+        index.child_leaves("a", &id, "u");
         if refused {
-            index.child_leaves("a", &id, None);
+            index.child_stays("a", &id);
         }
         index.child_gone(id.kind, "a", &id.name, last);
-        let recorded = &index.namespaces["a"].prior.as_ref().unwrap().inventory;
-        assert_eq!(recorded.contains_key(&id), missed, "{as_written} {refused}");
+        // Its end may be told before that of a second try to delete it.
+        index.child_leaves("a", &id, "u");
+        let on_record = |index: &mut Index| {
+            index
+                .world("a", Timestamp::UNIX_EPOCH)
+                .unwrap()
+                .prior
+                .inventory
+                .contains_key(&id)
+        };
+        assert_eq!(on_record(&mut index), missed, "{as_written} {refused}");
+        // Another one of its name is.
+        let mut another = quota(12, 50);
+        another["metadata"]["uid"] = json!("another");
+        index.child_seen(id.kind, another);
+        index.child_gone(id.kind, "a", &id.name, Last::default());
+        assert!(on_record(&mut index));
     }
 }

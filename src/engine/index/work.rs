@@ -35,13 +35,19 @@ impl Index {
                 Some((id.clone(), live))
             })
             .collect();
+        let mut prior = entry.prior.clone().unwrap_or_default();
+        for (id, child) in &entry.children {
+            if child.live.is_none() && child.leaving.is_some() {
+                prior.inventory.remove(id);
+            }
+        }
         Some(World {
             deselected: members.deselected,
             released: members.released,
             effective: Some(effective),
             waivers: self.waivers(name, now),
             live,
-            prior: entry.prior.clone().unwrap_or_default(),
+            prior,
             foreign: entry.foreign.clone(),
             admitted: entry.turn.is_some_and(|turn| turn <= Instant::now()),
             preflight: entry.preflight.clone(),

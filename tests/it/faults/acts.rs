@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::oracles::{converged, end, settled};
-use crate::stage::{Set, delete, everything, grant, merge, shared};
+use crate::stage::{Set, create, delete, everything, grant, merge, shared};
 use crate::support::recorder::{Recorder, Tampering};
 
 // What `everything` asks for.
@@ -92,6 +92,8 @@ pub enum Break {
     Gone(&'static str, &'static str),
     /// The policy that denies ingress allows everything.
     Open,
+    /// The same, as another object of its name.
+    Recreated,
     /// The quota allows more.
     Raised,
     /// The role allows to read Secrets.
@@ -106,7 +108,7 @@ impl Break {
         let from = recorder.version().await.unwrap() + 1;
         let (kind, name, change) = match self {
             Self::Gone(kind, name) => (kind, name, Value::Null),
-            Self::Open => ("NetworkPolicy", INGRESS, json!({"spec": {"ingress": [{}]}})),
+            Self::Open | Self::Recreated => ("NetworkPolicy", INGRESS, json!({"spec": {"ingress": [{}]}})),
             Self::Raised => ("ResourceQuota", QUOTA, json!({"spec": {"hard": {"pods": "5000"}}})),
             Self::Widened => (
                 "Role",
@@ -120,9 +122,15 @@ impl Break {
             ),
         };
         let within = (kind != "Namespace").then_some(namespace);
-        match change {
-            Value::Null => delete(&set.admin, kind, within, name).await,
-            change => drop(merge(&set.admin, kind, within, name, change).await.unwrap()),
+        match (self, change) {
+            (Self::Gone(..), _) => delete(&set.admin, kind, within, name).await,
+            (Self::Recreated, change) => {
+                let mut another = json!({"metadata": {"name": name}, "spec": {"podSelector": {}}});
+                another["spec"]["ingress"] = change["spec"]["ingress"].clone();
+                delete(&set.admin, kind, within, name).await;
+                create(&set.admin, kind, within, another).await.unwrap();
+            }
+            (_, change) => drop(merge(&set.admin, kind, within, name, change).await.unwrap()),
         }
         Tampering {
             kind,

@@ -5,84 +5,50 @@
 mod writes;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
 
 use self::writes::{RECREATION, REMOVAL, REPAIR, REPLACEMENT, ROLLOUT, granted};
 pub use self::writes::{Write, matching};
-use super::MOMENT;
 use super::acts::{Break, recreated, replaced, steps, undisturbed};
-use crate::oracles::{assert_same_end, converged, end, forget_ledger, quiet, safe};
-use crate::stage::{BINARY, Set, get, grant, unbraked};
-use crate::support::audit::Mark;
-use crate::support::proxy::{Fault, Kind, Matching, Proxy, Rule, When};
-use crate::support::recorder::{Declared, Recorder, Tampering};
-use crate::support::{ControlPlane, Stage};
+use super::play::{Ends, Play};
+use crate::oracles::{assert_same_end, forget_ledger};
+use crate::stage::{Set, get};
+use crate::support::proxy::{Fault, Kind, Matching, Rule, When};
 
-/// What the cases share.
+/// What the cases share. There are two namespaces for each write: the operator is killed before that of the first, and
+/// after that of the second. The last one is not disturbed.
 struct Crashes {
-    plane: ControlPlane,
-    stage: Stage,
-    proxy: Proxy,
-    recorder: Recorder,
-    set: Set,
-    /// Two for each write: the operator is killed before that of the first, and after that of the second. The last one
-    /// is not disturbed.
-    namespaces: Vec<String>,
+    play: Play,
     /// Two more baselines, with a namespace each: the same for the writes of their status.
     others: Vec<(Set, Vec<String>)>,
-    begin: Mark,
-    /// What was broken.
-    tampered: Vec<Tampering>,
     /// How each namespace ended, by step.
-    ends: Vec<Vec<(String, Value)>>,
-    /// The resourceVersion up to which nothing was taken out of the specs.
-    before_the_removal: u64,
+    ends: Vec<Ends>,
 }
 
 impl Crashes {
     async fn new() -> Self {
-        let plane = ControlPlane::start().await.unwrap();
-        // All those that are held are held at the same time.
-        let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), |config| {
-            unbraked(config);
-            config["workers"] = json!(64);
-        })
-        .await
-        .unwrap();
-        let recorder = Recorder::start(&plane).await.unwrap();
-        grant(&plane).await;
-        let set = Set::new(&plane, "crash").await;
-        let namespaces = set.namespaces(&plane, 2 * ROLLOUT.len() + 1).await;
+        let play = Play::new("crash", 2 * ROLLOUT.len() + 1).await;
         let mut others = Vec::new();
         for _ in 0..2 {
-            let other = Set::new(&plane, "crash-status").await;
-            let namespaces = other.namespaces(&plane, 1).await;
+            let other = Set::new(&play.plane, "crash-status").await;
+            let namespaces = other.namespaces(&play.plane, 1).await;
             others.push((other, namespaces));
         }
         Self {
-            begin: plane.audit().mark().unwrap(),
-            plane,
-            stage,
-            proxy,
-            recorder,
-            set,
-            namespaces,
+            play,
             others,
-            tampered: Vec::new(),
             ends: Vec::new(),
-            before_the_removal: 0,
         }
     }
 
     /// Holds these writes, each in two namespaces: before, and after.
     fn hold(&self, writes: impl IntoIterator<Item = Write>) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (write, pair) in writes.into_iter().zip(self.namespaces.chunks(2)) {
+        for (write, pair) in writes.into_iter().zip(self.play.namespaces.chunks(2)) {
             for (namespace, when) in pair.iter().zip([When::Before, When::After]) {
-                rules.push(self.proxy.disturb(matching(write, namespace), Fault::Hold(when)));
+                rules.push(self.play.proxy.disturb(matching(write, namespace), Fault::Hold(when)));
             }
         }
         rules
@@ -90,7 +56,7 @@ impl Crashes {
 
     /// Holds the next event.
     fn hold_event(&self, verb: &str, when: When) -> Rule {
-        self.proxy.disturb(Matching::of(verb, "events"), Fault::Hold(when))
+        self.play.proxy.disturb(Matching::of(verb, "events"), Fault::Hold(when))
     }
 
     /// Applies a spec to all baselines, of which the other two are held at their status.
@@ -100,10 +66,10 @@ impl Crashes {
             let status = Matching::of("update", "securitybaselines")
                 .subresource("status")
                 .named(&other.name);
-            rules.push(self.proxy.disturb(status, Fault::Hold(when)));
+            rules.push(self.play.proxy.disturb(status, Fault::Hold(when)));
             other.baseline(spec.clone()).await;
         }
-        self.set.baseline(spec.clone()).await;
+        self.play.set.baseline(spec.clone()).await;
         rules
     }
 
@@ -113,54 +79,40 @@ impl Crashes {
         for rule in rules {
             rule.hit(1).await.unwrap();
         }
-        self.stage.operator.kill().unwrap();
-        self.proxy.forget();
-        self.stage.restart(&self.plane).await.unwrap();
+        self.play.stage.operator.kill().unwrap();
+        self.play.proxy.forget();
+        self.play.stage.restart(&self.play.plane).await.unwrap();
         let sets = self.others.iter().map(|(set, namespaces)| (set, namespaces));
-        let sets = sets.chain([(&self.set, &self.namespaces)]);
-        let each = sets.map(async |(set, namespaces)| {
-            converged(set, spec, namespaces).await;
-            quiet(&self.plane, set, namespaces, MOMENT).await;
-            let mut ends = Vec::new();
-            for namespace in namespaces {
-                ends.push((namespace.clone(), end(set, namespace).await));
-            }
-            ends
-        });
-        self.ends.push(join_all(each).await.concat());
+        let sets = sets.chain([(&self.play.set, &self.play.namespaces)]);
+        let each = sets.map(|(set, namespaces)| self.play.ends_of(set, namespaces, spec));
+        let ends = join_all(each).await.concat();
+        self.ends.push(ends);
     }
 
     /// Breaks the same thing twice, so that its event is counted up.
     async fn drift_twice(&mut self) {
-        let namespace = self.namespaces.last().unwrap();
+        let namespace = self.play.namespaces.last().unwrap().clone();
         for _ in 0..2 {
-            let report = get(&self.set.admin, "BaselineReport", Some(namespace), "baseline")
+            let report = get(&self.play.set.admin, "BaselineReport", Some(&namespace), "baseline")
                 .await
                 .unwrap();
             let before = report["status"]["drift"]["total"].as_i64().unwrap();
-            self.tampered
-                .push(Break::Open.act(&self.recorder, &self.set, namespace).await);
-            self.set
-                .report_until(namespace, "the drift is counted", |r| {
-                    r["status"]["drift"]["total"].as_i64() > Some(before)
-                })
+            self.play.tamper(Break::Open, &namespace).await;
+            let counted = |r: &Value| r["status"]["drift"]["total"].as_i64() > Some(before);
+            self.play
+                .set
+                .report_until(&namespace, "the drift is counted", counted)
                 .await;
         }
     }
 
     /// Breaks what [`REPAIR`] mends.
     async fn break_all(&mut self) {
-        for ((what, _), pair) in REPAIR.into_iter().zip(self.namespaces.chunks(2)) {
+        for ((what, _), pair) in REPAIR.into_iter().zip(self.play.namespaces.clone().chunks(2)) {
             for namespace in pair {
-                self.tampered.push(what.act(&self.recorder, &self.set, namespace).await);
+                self.play.tamper(what, namespace).await;
             }
         }
-    }
-
-    /// Every namespace.
-    fn all(&self) -> Vec<String> {
-        let others = self.others.iter().flat_map(|(_, namespaces)| namespaces);
-        self.namespaces.iter().chain(others).cloned().collect()
     }
 }
 
@@ -181,17 +133,10 @@ async fn an_operator_that_is_killed_before_or_after_any_write_ends_where_it_woul
         }
     }
 
-    // O4.
-    let (recorder, all, tampered) = (&crashed.recorder, crashed.all(), &crashed.tampered);
-    let whole = crashed.before_the_removal;
-    recorder
-        .assert_never_weaker(&Declared::least(&specs[..3]), &all, whole, tampered)
-        .await;
-    recorder
-        .assert_never_weaker(&Declared::least(&specs), &all, u64::MAX, tampered)
-        .await;
-    assert_eq!(recorder.gaps(), Vec::<String>::new());
-    safe(&crashed.plane, crashed.begin);
+    let others = crashed.others.iter().flat_map(|(_, namespaces)| namespaces);
+    let all: Vec<String> = crashed.play.namespaces.iter().chain(others).cloned().collect();
+    crashed.play.was_safe(&all).await;
+    assert_eq!(crashed.play.recorder.gaps(), Vec::<String>::new());
     forgets_no_kind_of_write(&crashed);
 }
 
@@ -237,7 +182,7 @@ async fn crashed_everywhere(specs: &[Value; 4]) -> Crashes {
     let mut rules = vec![crashes.hold_event("patch", When::After)];
     crashes.drift_twice().await;
     rules.extend(crashes.hold(REMOVAL));
-    crashes.before_the_removal = crashes.recorder.version().await.unwrap();
+    crashes.play.removal().await;
     rules.extend(crashes.apply(&specs[3]).await);
     crashes.crash(rules, &specs[3]).await;
     crashes
@@ -245,10 +190,10 @@ async fn crashed_everywhere(specs: &[Value; 4]) -> Crashes {
 
 /// Every kind of write that the operator did, or may do by its RBAC, was interrupted on both sides.
 fn forgets_no_kind_of_write(crashes: &Crashes) {
-    let seen = crashes.plane.audit().since(crashes.begin).unwrap();
+    let seen = crashes.play.plane.audit().since(crashes.play.begin).unwrap();
     let mut kinds: BTreeSet<Kind> = seen.iter().map(Kind::from).filter(Kind::is_write).collect();
     kinds.extend(granted());
-    let disturbed = crashes.proxy.disturbed();
+    let disturbed = crashes.play.proxy.disturbed();
     let missed: Vec<String> = kinds
         .iter()
         .flat_map(|kind| [(kind.clone(), When::Before), (kind.clone(), When::After)])

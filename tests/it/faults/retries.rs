@@ -1,20 +1,17 @@
 //! What the API server, or something before it, answers instead of doing it; and replies that are lost after it was done.
 //! The operator tries again, not too often, and takes nothing of it for somebody else's doing.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::MOMENT;
 use super::acts::{BINDING, Break, EGRESS, INGRESS, LIMITS, QUOTA, ROLE, VIEWERS, steps, undisturbed};
 use super::crashes::{Write, matching};
-use crate::oracles::{assert_same_end, converged, end, quiet, safe, settled, versions};
-use crate::stage::{BINARY, Set, create, everything, grant, unbraked};
-use crate::support::proxy::{Answer, Fault, Matching, Proxy, Rule, When};
-use crate::support::recorder::{Declared, Recorder};
-use crate::support::{ControlPlane, Stage};
+use super::play::{Ends, Play};
+use crate::oracles::{assert_same_end, converged, end, settled, versions};
+use crate::stage::{create, everything};
+use crate::support::proxy::{Answer, Fault, Matching, Rule, When};
 
 /// A write, what happens to it and how often, and how many requests there may be for it in all.
 type Case = (Write, Fault, usize, usize);
@@ -105,91 +102,53 @@ fn pauses(asked: &[Instant]) -> Vec<Duration> {
 /// What came of a step: the pauses between the requests of each case, and how each namespace ended.
 struct Step {
     pauses: Vec<Vec<Duration>>,
-    ends: Vec<(String, Value)>,
+    ends: Ends,
 }
 
-struct Retries {
-    plane: ControlPlane,
-    stage: Stage,
-    proxy: Proxy,
-    set: Set,
-    namespaces: Vec<String>,
-}
-
-impl Retries {
-    async fn new(namespaces: usize) -> Self {
-        let plane = ControlPlane::start().await.unwrap();
-        let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), unbraked).await.unwrap();
-        grant(&plane).await;
-        let set = Set::new(&plane, "retry").await;
-        let namespaces = set.namespaces(&plane, namespaces).await;
-        Self {
-            plane,
-            stage,
-            proxy,
-            set,
-            namespaces,
-        }
+/// Applies a spec while its writes go wrong. Then O1, O2, and how often each was asked for.
+async fn step(play: &Play, spec: &Value, cases: Vec<Case>) -> Step {
+    let begin = Instant::now();
+    let mut rules: Vec<(String, Matching, usize, usize, Rule)> = Vec::new();
+    for ((write, fault, times, at_most), namespace) in cases.into_iter().zip(&play.namespaces) {
+        let matching = matching(write, namespace);
+        let what = format!("{write:?} in {namespace}: {fault:?}");
+        let rule = play.proxy.disturb_first(times, matching.clone(), fault);
+        rules.push((what, matching, times, at_most, rule));
     }
-
-    /// Applies a spec while its writes go wrong. Then O1, O2, and how often each was asked for.
-    async fn step(&self, spec: &Value, cases: Vec<Case>) -> Step {
-        let begin = Instant::now();
-        let mut rules: Vec<(String, Matching, usize, usize, Rule)> = Vec::new();
-        for ((write, fault, times, at_most), namespace) in cases.into_iter().zip(&self.namespaces) {
-            let matching = matching(write, namespace);
-            let what = format!("{write:?} in {namespace}: {fault:?}");
-            let rule = self.proxy.disturb_first(times, matching.clone(), fault);
-            rules.push((what, matching, times, at_most, rule));
-        }
-        self.set.baseline(spec.clone()).await;
-        converged(&self.set, spec, &self.namespaces).await;
-        quiet(&self.plane, &self.set, &self.namespaces, MOMENT).await;
-        let mut step = Step {
-            pauses: Vec::new(),
-            ends: Vec::new(),
-        };
-        for (what, matching, times, at_most, rule) in rules {
-            assert_eq!(rule.hits(), times, "{what}");
-            let mut asked = self.proxy.asked(&matching);
-            asked.retain(|at| *at >= begin);
-            let pauses = pauses(&asked);
-            assert!(asked.len() <= at_most, "{what}: {} requests, {pauses:?}", asked.len());
-            step.pauses.push(pauses);
-        }
-        self.proxy.forget();
-        for namespace in &self.namespaces {
-            step.ends.push((namespace.clone(), end(&self.set, namespace).await));
-        }
-        step
+    play.set.baseline(spec.clone()).await;
+    let mut step = Step {
+        ends: play.ends(spec).await,
+        pauses: Vec::new(),
+    };
+    for (what, matching, times, at_most, rule) in rules {
+        assert_eq!(rule.hits(), times, "{what}");
+        let mut asked = play.proxy.asked(&matching);
+        asked.retain(|at| *at >= begin);
+        let pauses = pauses(&asked);
+        assert!(asked.len() <= at_most, "{what}: {} requests, {pauses:?}", asked.len());
+        step.pauses.push(pauses);
     }
+    play.proxy.forget();
+    step
 }
 
 #[tokio::test]
 async fn what_fails_or_is_done_and_not_told_is_tried_again_a_bounded_number_of_times_and_is_no_drift() {
-    let specs = steps();
     let run = async {
         let cases = cases();
-        let retries = Retries::new(cases.iter().map(Vec::len).max().unwrap()).await;
-        let recorder = Recorder::start(&retries.plane).await.unwrap();
-        let (begin, mut steps, mut whole) = (retries.plane.audit().mark().unwrap(), Vec::new(), 0);
-        for (spec, cases) in specs.iter().zip(cases) {
-            if steps.len() == 3 {
-                whole = recorder.version().await.unwrap();
+        let mut play = Play::new("retry", cases.iter().map(Vec::len).max().unwrap()).await;
+        let mut done = Vec::new();
+        for (spec, cases) in steps().iter().zip(cases) {
+            if done.len() == 3 {
+                play.removal().await;
             }
-            steps.push(retries.step(spec, cases).await);
+            done.push(step(&play, spec, cases).await);
         }
-        let all = &retries.namespaces;
-        recorder
-            .assert_never_weaker(&Declared::least(&specs[..3]), all, whole, &[])
-            .await;
-        recorder
-            .assert_never_weaker(&Declared::least(&specs), all, u64::MAX, &[])
-            .await;
-        safe(&retries.plane, begin);
-        steps
+        play.was_safe(&play.namespaces).await;
+        // The logs are kept of what is still running when a test fails.
+        (done, play)
     };
-    let (expected, steps) = tokio::join!(undisturbed(), run);
+    let (expected, (steps, _play)) = tokio::join!(undisturbed(), run);
     for (step, expected) in steps.iter().zip(expected) {
         for (namespace, end) in &step.ends {
             assert_same_end(namespace, end, expected);
@@ -207,8 +166,8 @@ async fn what_fails_or_is_done_and_not_told_is_tried_again_a_bounded_number_of_t
 
 #[tokio::test]
 async fn a_list_that_comes_in_halves_or_as_a_page_for_people_tells_of_nothing_that_is_gone() {
-    let mut retries = Retries::new(2).await;
-    let (plane, proxy, set) = (&retries.plane, &retries.proxy, &retries.set);
+    let mut play = Play::new("halves", 2).await;
+    let (plane, proxy, set) = (&play.plane, &play.proxy, &play.set);
     // More than one page of policies, of which those of the set come last.
     plane.namespace("a", &[]).await.unwrap();
     for i in 0..110 {
@@ -216,11 +175,11 @@ async fn a_list_that_comes_in_halves_or_as_a_page_for_people_tells_of_nothing_th
         create(&set.admin, "NetworkPolicy", Some("a"), policy).await.unwrap();
     }
     set.baseline(everything()).await;
-    converged(set, &everything(), &retries.namespaces).await;
+    converged(set, &everything(), &play.namespaces).await;
     settled(plane, set).await;
 
-    retries.stage.operator.kill().unwrap();
-    let (mark, before) = (plane.audit().mark().unwrap(), versions(set, &retries.namespaces).await);
+    play.stage.operator.kill().unwrap();
+    let (mark, before) = (plane.audit().mark().unwrap(), versions(set, &play.namespaces).await);
     let list = |resource: &str| Matching::of("list", resource);
     let rules = [
         proxy.disturb_first(2, list("networkpolicies").query("continue="), Fault::Truncate),
@@ -232,38 +191,37 @@ async fn a_list_that_comes_in_halves_or_as_a_page_for_people_tells_of_nothing_th
         proxy.disturb_first(1, list("limitranges"), Fault::Drop(When::After)),
         proxy.disturb_first(1, list("securitybaselines"), Fault::Truncate),
     ];
-    retries.stage.restart(plane).await.unwrap();
+    play.stage.restart(plane).await.unwrap();
     for rule in rules {
         rule.hit(1).await.unwrap();
     }
     settled(plane, set).await;
-    assert_eq!(versions(set, &retries.namespaces).await, before);
+    assert_eq!(versions(set, &play.namespaces).await, before);
     let writes = plane.audit().writes_since(mark).unwrap();
     assert!(writes.is_empty(), "{writes:?}");
 }
 
 #[tokio::test]
 async fn drift_is_on_record_once_though_the_reply_to_its_report_was_lost() {
-    let retries = Retries::new(1).await;
-    let (plane, proxy, set, namespace) = (&retries.plane, &retries.proxy, &retries.set, &retries.namespaces[0]);
-    let recorder = Recorder::start(plane).await.unwrap();
-    set.baseline(everything()).await;
-    converged(set, &everything(), &retries.namespaces).await;
-    settled(plane, set).await;
-    let report = Matching::of("update", "baselinereports").within(namespace);
+    let mut play = Play::new("unheard", 1).await;
+    let namespace = play.namespaces[0].clone();
+    play.set.baseline(everything()).await;
+    play.ends(&everything()).await;
+    let report = Matching::of("update", "baselinereports").within(&namespace);
     for (total, fault) in [(1, None), (2, Some(lost())), (3, None)] {
-        let rule = fault.map(|fault| proxy.disturb_first(1, report.clone(), fault));
-        Break::Open.act(&recorder, set, namespace).await;
-        set.report_until(namespace, "the drift is counted", |r| {
-            r["status"]["drift"]["total"] == total
-        })
-        .await;
+        let rule = fault.map(|fault| play.proxy.disturb_first(1, report.clone(), fault));
+        play.tamper(Break::Open, &namespace).await;
+        play.set
+            .report_until(&namespace, "the drift is counted", |r| {
+                r["status"]["drift"]["total"] == total
+            })
+            .await;
         if let Some(rule) = rule {
             rule.hit(1).await.unwrap();
         }
-        settled(plane, set).await;
+        settled(&play.plane, &play.set).await;
     }
-    let end = end(set, namespace).await;
+    let end = end(&play.set, &namespace).await;
     assert_eq!(end["report"]["drift"], json!({"total": 3, "repaired": 3}));
     // Two fields differ each time.
     let records = &end["report"]["records"];
