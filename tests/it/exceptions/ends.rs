@@ -1,6 +1,6 @@
 //! Exceptions and an operator that is away, that is told to refuse them, or that cannot know of them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::waived::{EGRESS, Held, egress, told, until};
 use super::*;
@@ -8,12 +8,25 @@ use crate::oracles::{converged, holding, quiet, safe};
 use crate::stage::{BINARY, SOON, condition, control, create, delete, everything, get, merge, metric, own};
 use crate::support::{Stage, watch_gone, watch_until};
 
+/// A pod that the quota of [`everything`] has no room for.
+fn large() -> Value {
+    json!({"metadata": {"name": "large"}, "spec": {
+        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{
+            "name": "c", "image": "example.com/none",
+            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            "resources": {"requests": {"cpu": "11"}, "limits": {"cpu": "12"}},
+        }],
+    }})
+}
+
 #[tokio::test]
 async fn what_expires_while_the_operator_is_down_is_back_when_it_starts_and_what_expires_later_by_its_timer() {
     let (plane, mut stage) = own().await;
     let held = Held::on(&plane, "down").await;
     let (set, namespace) = (&held.set, held.namespace.as_str());
-    // Of one control nothing is left, and its namespace is older than the baseline: it is not taken for newly enforced.
+    // Of one control nothing is left, its namespace is older than the baseline, and what runs meanwhile is above it: what
+    // comes back is not taken for newly enforced, which that would hold.
     let quotas = json!([{"control": "resourceQuotas"}]);
     let (_, first) = held.waive("first", quotas, 10).await;
     let (_, second) = held.waive("second", egress(), 30).await;
@@ -23,6 +36,7 @@ async fn what_expires_while_the_operator_is_down_is_back_when_it_starts_and_what
         !control(r, "resourceQuotas")["waived"].is_null() && !control(r, "networkIsolation")["waived"].is_null()
     })
     .await;
+    create(&set.admin, "Pod", Some(namespace), large()).await.unwrap();
     stage.operator.kill().unwrap();
     let left = Duration::try_from(first.duration_since(Timestamp::now())).unwrap_or_default();
     tokio::time::sleep(left).await;
