@@ -198,6 +198,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
     plan.effective = world.effective.clone().unwrap_or_else(merged);
     let effective = plan.effective.clone();
     let specs = waived::take_out(world, &effective, &mut plan);
+    waived::adopt(registry, world, &effective, &mut plan);
 
     let sections: Vec<Section> = registry
         .iter()

@@ -56,12 +56,17 @@ pub type Children = BTreeMap<(String, String, String), Value>;
 /// object that `render` prints is there as the API server would have it, nothing else stands under a reserved name, the
 /// Pod Security labels are there, and each report says so.
 pub async fn converged(set: &Set, spec: &Value, namespaces: &[String]) {
+    converged_under(set, spec, namespaces, &[]).await;
+}
+
+/// The same where these exceptions are valid in all of these namespaces.
+pub async fn converged_under(set: &Set, spec: &Value, namespaces: &[String], exceptions: &[Value]) {
     let total = i64::try_from(namespaces.len()).unwrap();
     set.until_counted("all compliant", PATIENCE, |counts| {
         counts["selected"] == total && counts["compliant"] == total
     })
     .await;
-    let expected = expected(set, spec, &namespaces[0]).await.unwrap();
+    let expected = expected(set, spec, &namespaces[0], exceptions).await.unwrap();
     eventually("the cluster matches the baseline", PATIENCE, async || {
         matches(set, &expected, namespaces).await
     })
@@ -175,13 +180,13 @@ fn told(object: &Value) -> Value {
 }
 
 /// What `render` prints, each object as the API server answers that it would store it.
-async fn expected(set: &Set, spec: &Value, namespace: &str) -> Result<Expected> {
+async fn expected(set: &Set, spec: &Value, namespace: &str, exceptions: &[Value]) -> Result<Expected> {
     let mut expected = Expected {
         namespace: namespace.to_owned(),
         children: Children::new(),
         labels: json!({}),
     };
-    for mut document in rendered(&set.name, spec, namespace)? {
+    for mut document in rendered(&set.name, spec, namespace, exceptions)? {
         let kind = document["kind"].as_str().context("no kind")?.to_owned();
         if kind == "Namespace" {
             expected.labels = document["metadata"]["labels"].clone();
@@ -204,7 +209,7 @@ async fn expected(set: &Set, spec: &Value, namespace: &str) -> Result<Expected> 
 }
 
 /// The documents that `security-baseline-operator render` prints.
-fn rendered(name: &str, spec: &Value, namespace: &str) -> Result<Vec<Value>> {
+fn rendered(name: &str, spec: &Value, namespace: &str, exceptions: &[Value]) -> Result<Vec<Value>> {
     let mut baseline = json!({
         "apiVersion": "securitybaseline.dev/v1alpha1", "kind": "SecurityBaseline", "metadata": {"name": name}, "spec": spec,
     });
@@ -214,10 +219,14 @@ fn rendered(name: &str, spec: &Value, namespace: &str) -> Result<Vec<Value>> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("baseline.yaml");
     std::fs::write(&file, baseline.to_string())?;
-    let output = Command::new(Path::new(BINARY))
-        .args(["render", "--namespace", namespace, "--file"])
-        .arg(&file)
-        .output()?;
+    let mut render = Command::new(Path::new(BINARY));
+    render.args(["render", "--namespace", namespace, "--file"]).arg(&file);
+    for (i, exception) in exceptions.iter().enumerate() {
+        let file = dir.path().join(format!("exception-{i}.yaml"));
+        std::fs::write(&file, exception.to_string())?;
+        render.arg("--exceptions").arg(&file);
+    }
+    let output = render.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_saphyr::from_multiple(&String::from_utf8(output.stdout)?)?)
 }

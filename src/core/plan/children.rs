@@ -123,7 +123,7 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
             .filter(|(id, _)| !plan.wanted.contains_key(id))
             .map(|(i, r)| (i.clone(), r.clone())),
     );
-    on_record.extend(world.prior.inventory.iter().map(|(i, r)| (i.clone(), r.clone())));
+    on_record.extend(plan.inventory.clone());
     for (id, recorded) in on_record.iter().rev() {
         let asked = plan.wanted.contains_key(id)
             || sections

@@ -170,3 +170,32 @@ fn what_could_not_be_written_does_not_keep_an_exception_in_progress() {
     assert_eq!(names(index.waived(&world, &plan, &attempt)), ["e"]);
     assert_eq!(index.found("a", &exception, false), Found::Done(Vec::new()));
 }
+
+#[test]
+fn what_was_enforced_before_it_was_waived_is_known_before_a_report_tells_it() {
+    let mut index = index();
+    let child = plan(REGISTRY, &index.world("a", at(1)).unwrap()).actions.remove(0);
+    let Step::Create(child) = child.step else {
+        panic!("{child:?}")
+    };
+    let mut object = child.to_object("a");
+    object["metadata"]["uid"] = json!("child");
+    object["metadata"]["resourceVersion"] = json!("5");
+    index.child_seen(child.id.kind, object);
+    let recorded = Recorded {
+        uid: "child".to_owned(),
+        baseline: "u".to_owned(),
+        digest: None,
+    };
+    let prior = index.entry("a").prior.get_or_insert_default();
+    prior.inventory.insert(child.id.clone(), recorded);
+
+    index.exception_seen("e", entry(1, &["a"]));
+    let world = index.world("a", at(1)).unwrap();
+    let plan = plan(REGISTRY, &world);
+    index.planned(&world, &plan);
+    index.did("a", &plan.actions[0]);
+    let after = index.world("a", at(1)).unwrap();
+    assert!(after.prior.inventory.is_empty(), "it is gone");
+    assert_eq!(after.prior.enforced_before, ["limitRanges".to_owned()].into());
+}

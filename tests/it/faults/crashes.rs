@@ -7,6 +7,7 @@ mod writes;
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use self::writes::{RECREATION, REMOVAL, REPAIR, REPLACEMENT, ROLLOUT, granted};
@@ -14,7 +15,8 @@ pub use self::writes::{Write, matching};
 use super::acts::{Break, recreated, replaced, steps, undisturbed};
 use super::play::{Ends, Play};
 use crate::oracles::{assert_same_end, forget_ledger};
-use crate::stage::{Set, get};
+use crate::stage::{SOON, Set, create, delete, get};
+use crate::support::eventually;
 use crate::support::proxy::{Fault, Kind, Matching, Rule, When};
 
 /// What the cases share. There are two namespaces for each write: the operator is killed before that of the first, and
@@ -71,6 +73,56 @@ impl Crashes {
         }
         self.play.set.baseline(spec.clone()).await;
         rules
+    }
+
+    /// Makes what has a finalizer, and what waives something, each twice: held at the write of it, before and after.
+    async fn once(&self) -> Vec<Rule> {
+        let admin = &self.play.set.admin;
+        let mut rules = Vec::new();
+        for (name, when) in [("crash-before", When::Before), ("crash-after", When::After)] {
+            let finalizer = Matching::of("patch", "securitybaselines").named(name);
+            rules.push(self.play.proxy.disturb(finalizer, Fault::Hold(when)));
+            let nothing = json!({"matchLabels": {"crash.example.com/selects": "nothing"}});
+            let baseline = json!({
+                "metadata": {"name": name},
+                "spec": {"namespaceSelector": nothing, "deletionPolicy": "Delete"},
+            });
+            create(admin, "SecurityBaseline", None, baseline).await.unwrap();
+
+            let status = Matching::of("update", "baselineexceptions")
+                .subresource("status")
+                .named(name);
+            rules.push(self.play.proxy.disturb(status, Fault::Hold(when)));
+            let soon = Timestamp::now().checked_add(SignedDuration::from_hours(1)).unwrap();
+            let exception = json!({"metadata": {"name": name}, "spec": {
+                "namespaces": ["crash-nobody"], "waive": [{"control": "access"}],
+                "reason": "a test", "approver": "tester", "expiresAt": soon.to_string(),
+            }});
+            create(admin, "BaselineException", None, exception).await.unwrap();
+        }
+        rules
+    }
+
+    /// What [`Crashes::once`] made is there, and goes when it is deleted.
+    async fn come_and_gone(&self) {
+        for name in ["crash-before", "crash-after"] {
+            let admin = &self.play.set.admin;
+            self.play
+                .set
+                .baseline_until(name, "has its finalizer", |b| b["metadata"]["finalizers"].is_array())
+                .await;
+            delete(admin, "SecurityBaseline", None, name).await;
+            eventually("it is gone", SOON, async || {
+                anyhow::ensure!(
+                    get(admin, "SecurityBaseline", None, name).await.is_none(),
+                    "still there"
+                );
+                Ok(())
+            })
+            .await
+            .unwrap();
+            delete(admin, "BaselineException", None, name).await;
+        }
     }
 
     /// Once all of these are held: kills the operator, and starts it again with nothing in its way. What was held before
@@ -161,8 +213,10 @@ async fn crashed_everywhere(specs: &[Value; 4]) -> Crashes {
 
     let mut rules = crashes.hold(ROLLOUT);
     rules.push(crashes.hold_event("create", When::Before));
+    rules.extend(crashes.once().await);
     rules.extend(crashes.apply(&specs[0]).await);
     crashes.crash(rules, &specs[0]).await;
+    crashes.come_and_gone().await;
 
     let mut rules = crashes.hold(REPLACEMENT);
     rules.push(crashes.hold_event("create", When::After));

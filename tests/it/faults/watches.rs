@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-
 use super::acts::{BINDING, Break, EGRESS, steps, undisturbed};
 use super::play::{Ledger, Play};
 use crate::oracles::{PATIENCE, converged, settled};

@@ -11,7 +11,7 @@ use crate::support::proxy::{Kind, Matching};
 /// A write of the operator: verb, resource and name. The name of a Namespace is filled in; a `try` is a dry run.
 pub type Write = (&'static str, &'static str, &'static str);
 
-pub const ROLLOUT: [Write; 9] = [
+pub const ROLLOUT: [Write; 10] = [
     ("create", "networkpolicies", INGRESS),
     ("create", "networkpolicies", EGRESS),
     ("create", "resourcequotas", QUOTA),
@@ -19,6 +19,7 @@ pub const ROLLOUT: [Write; 9] = [
     ("create", "roles", ROLE),
     ("create", "rolebindings", BINDING),
     ("create", "rolebindings", VIEWERS),
+    ("try", "namespaces", ""),
     ("patch", "namespaces", ""),
     ("create", "baselinereports", "baseline"),
 ];
@@ -76,6 +77,7 @@ pub const REPAIR: [(Break, Write); 8] = [
 /// The requests that are this write in a namespace.
 pub fn matching((verb, resource, name): Write, namespace: &str) -> Matching {
     match (verb, resource) {
+        ("try", "namespaces") => Matching::of("patch", resource).dry_run().named(namespace),
         ("try", _) => Matching::of("create", resource).dry_run().within(namespace),
         (_, "namespaces") => Matching::of(verb, resource).named(namespace),
         _ => Matching::of(verb, resource).named(name).within(namespace),
