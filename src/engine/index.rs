@@ -26,7 +26,7 @@ use crate::core::select::selects;
 use crate::core::settle::{Attempt, Settled, Standing, meaning};
 use crate::core::status::Tally;
 use crate::core::validate::Problems;
-use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, World};
+use crate::core::world::{Baseline, ClusterFacts, Live, NamespaceFacts, Prior, PriorDrift, Recorded, World};
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;

@@ -20,7 +20,11 @@ impl Index {
             resource_version: version.to_owned(),
             meaning,
         });
-        entry.prior.get_or_insert_with(|| facts::prior(status));
+        let told = facts::prior(status);
+        match &mut entry.prior {
+            Some(prior) => agree(prior, told),
+            None => entry.prior = Some(told),
+        }
         synced && changed
     }
 
@@ -87,5 +91,29 @@ impl Index {
             meaning: report.meaning,
             drifted: entry.prior.as_ref().map(|p| p.drift.total).unwrap_or_default(),
         })
+    }
+}
+
+/// Agrees on what no look at the cluster tells, with whoever else writes the report: a second operator, by mistake. Each
+/// would else put right for ever what the other one wrote. Nobody takes anything away by it: the greater count holds, and
+/// the earlier time.
+fn agree(prior: &mut Prior, told: Prior) {
+    let count = |drift: &PriorDrift| {
+        (
+            drift.total,
+            drift.repaired,
+            drift.last_seen,
+            drift.last_claimed_by.clone(),
+        )
+    };
+    if count(&told.drift) > count(&prior.drift) {
+        prior.drift = told.drift;
+    }
+    for condition in told.conditions {
+        match prior.conditions.iter_mut().find(|known| known.type_ == condition.type_) {
+            Some(known) if known.status == condition.status => known.since = known.since.min(condition.since),
+            Some(_) => {}
+            None => prior.conditions.push(condition),
+        }
     }
 }
