@@ -34,7 +34,7 @@ use crate::core::settle::{Attempt, MemberStanding, Settled, meaning};
 use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
 use crate::core::world::{
-    Baseline, Checked, ClusterFacts, Kept, Live, NamespaceFacts, Prior, Recorded, Weakening, World,
+    Baseline, Checked, ClusterFacts, Kept, Live, NamespaceFacts, Prior, PriorDrift, Recorded, Weakening, World,
 };
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.

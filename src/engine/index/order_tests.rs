@@ -150,3 +150,31 @@ fn what_we_delete_ourselves_is_not_missed_however_its_end_is_told() {
         assert!(on_record(&mut index));
     }
 }
+
+#[test]
+fn who_else_writes_a_report_is_agreed_with_on_counts_and_times_and_takes_nothing_away() {
+    let report = |version: u64, total: i64, status: &str, since: &str| {
+        let status: BaselineReportStatus = serde_json::from_value(json!({
+            "conditions": [{"type": "Ready", "status": status, "reason": "x", "message": "", "lastTransitionTime": since}],
+            "drift": {"total": total, "repaired": total},
+        }))
+        .unwrap();
+        (version.to_string(), status)
+    };
+    let mut index = index();
+    let mut seen = |(version, status): (String, BaselineReportStatus)| {
+        index.report_seen("a", "r", &version, &status);
+        let prior = index.namespaces["a"].prior.clone().unwrap();
+        (
+            prior.drift.total,
+            prior.conditions[0].status.clone(),
+            prior.conditions[0].since.to_string(),
+        )
+    };
+    let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z");
+    let told = |total, status: &str, since: &str| (total, status.to_owned(), since.to_owned());
+    assert_eq!(seen(report(1, 2, "True", late)), told(2, "True", late));
+    assert_eq!(seen(report(2, 3, "True", early)), told(3, "True", early));
+    assert_eq!(seen(report(3, 1, "True", late)), told(3, "True", early));
+    assert_eq!(seen(report(4, 3, "False", early)), told(3, "True", early));
+}

@@ -20,9 +20,13 @@ impl Index {
             resource_version: version.to_owned(),
             meaning,
         });
-        if entry.prior.is_none() {
-            entry.prior = Some(facts::prior(status));
-            entry.fights = facts::fights(status);
+        let told = facts::prior(status);
+        match &mut entry.prior {
+            Some(prior) => agree(prior, told),
+            None => {
+                entry.prior = Some(told);
+                entry.fights = facts::fights(status);
+            }
         }
         synced && changed
     }
@@ -89,5 +93,29 @@ impl Index {
             meaning: report.meaning,
             continued: entry.prior.as_ref().is_some_and(|p| p.drift.total > 0 || p.taken_over),
         })
+    }
+}
+
+/// Agrees on what no look at the cluster tells, with whoever else writes the report: a second operator, by mistake. Each
+/// would else put right for ever what the other one wrote. Nobody takes anything away by it: the greater count holds, and
+/// the earlier time.
+fn agree(prior: &mut Prior, told: Prior) {
+    let count = |drift: &PriorDrift| {
+        (
+            drift.total,
+            drift.repaired,
+            drift.last_seen,
+            drift.last_claimed_by.clone(),
+        )
+    };
+    if count(&told.drift) > count(&prior.drift) {
+        prior.drift = told.drift;
+    }
+    for condition in told.conditions {
+        match prior.conditions.iter_mut().find(|known| known.type_ == condition.type_) {
+            Some(known) if known.status == condition.status => known.since = known.since.min(condition.since),
+            Some(_) => {}
+            None => prior.conditions.push(condition),
+        }
     }
 }

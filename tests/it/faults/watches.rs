@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::acts::{BINDING, Break, EGRESS, steps, undisturbed};
 use super::play::{Ledger, Play};
 use crate::oracles::{PATIENCE, converged, settled};
@@ -65,7 +67,8 @@ async fn what_a_silent_watch_hides_is_found_when_it_is_written_and_when_the_watc
     play.tamper(Break::Recreated, &another).await;
     // The other kinds go on.
     play.tamper(Break::Stripped, &stripped).await;
-    converged(&play.set, &first, std::slice::from_ref(&stripped)).await;
+    let enforced = |labels: &Value| labels["pod-security.kubernetes.io/enforce"] == "restricted";
+    play.set.labels_until(&stripped, "the level is back", enforced).await;
     // The policies are not as they were thought to be when they are written.
     play.set.baseline(second.clone()).await;
     converged(&play.set, &second, &play.namespaces).await;
