@@ -41,6 +41,9 @@ static NETWORK_POLICY: ChildKind = ChildKind {
 
 const COMPONENT: &str = "network-isolation";
 
+/// What the names of policies of named rules begin with, behind the reserved prefix.
+const ALLOW: &str = "allow-";
+
 static KINDS: [&ChildKind; 1] = [&NETWORK_POLICY];
 
 impl Control for NetworkIsolation {
@@ -71,13 +74,18 @@ impl Control for NetworkIsolation {
     }
 
     fn warnings(&self, spec: &SecurityBaselineSpec) -> Vec<FieldProblem> {
-        let of = |_: &Section| {
-            FieldProblem {
+        let message = "NotVisible: whether NetworkPolicies are enforced is up to the cluster's network plugin; policies of its own kinds, and pods on the host's network, are not seen from here";
+        let of = |_: &Section| FieldProblem {
             path: "spec.networkIsolation".to_owned(),
-            message: "NotVisible: whether NetworkPolicies are enforced is up to the cluster's network plugin; policies of its own kinds, and pods on the host's network, are not seen from here".to_owned(),
-        }
+            message: message.to_owned(),
         };
         spec.network_isolation.iter().map(of).collect()
+    }
+
+    /// The policy of a named rule does, since its direction is denied for all pods by another one.
+    fn only_grants(&self, id: &ChildId) -> bool {
+        let name = id.name.strip_prefix(RESERVED_PREFIX);
+        name.is_some_and(|name| name.starts_with(ALLOW))
     }
 
     fn render(&self, spec: &SecurityBaselineSpec, _: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered {
@@ -107,7 +115,7 @@ impl Control for NetworkIsolation {
         for rule in section.allow.iter().filter(|rule| !rule.is_for_all_pods()) {
             rendered
                 .children
-                .push(child(&format!("allow-{}", rule.name), &own_policy(section, rule)));
+                .push(child(&format!("{ALLOW}{}", rule.name), &own_policy(section, rule)));
         }
         rendered
     }

@@ -2,17 +2,18 @@
 //! somebody confirms it.
 //!
 //! What is counted are pairs of a namespace and a control. A pair is *loosened* when what is enforced there after the
-//! change protects less or grants more than before, or is no longer enforced at all; it is *newly enforced* when it was
-//! not enforced before and there is something to write. Repairs, new namespaces and audits are never counted.
+//! change protects less or grants more than before, or stays there and is no longer enforced; it is *newly enforced* when
+//! it was not enforced before and there is something to write. Repairs, new namespaces and audits are never counted, nor
+//! is that a grant is taken away.
 
 use std::collections::BTreeSet;
 
 use super::control::{Control, Registry, Rendered};
-use super::merge::{Effective, newness};
+use super::merge::{Askers, Effective, newness};
 use super::object::Digest;
 use super::text::bounded;
 use super::world::{ClusterFacts, NamespaceFacts};
-use crate::api::v1alpha1::{Mode, PodSecurityStandard, SecurityBaselineSpec};
+use crate::api::v1alpha1::{Mode, PodSecurityLevel};
 
 /// The annotation that confirms a change.
 pub const CONFIRM: &str = "securitybaseline.dev/confirm";
@@ -42,73 +43,80 @@ pub struct Effect {
 /// Compares what is enforced before and after.
 pub fn effect(registry: Registry, before: &Effective, after: &Effective, cluster: &ClusterFacts) -> Effect {
     let mut effect = Effect::default();
+    // Nobody lets the namespace go.
+    let held = before
+        .baselines
+        .iter()
+        .all(|was| after.baselines.iter().any(|is| is.uid == was.uid));
     for control in registry {
-        let enforces = |effective: &Effective| {
-            let askers = effective.sections.get(control.section());
-            askers.is_some_and(|askers| askers.mode() == Mode::Enforce)
+        let section = control.section();
+        let enforces = |effective: &Effective| is_enforced(effective.sections.get(section));
+        // What a section created that is taken out is deleted, and what only grants is then no longer there either.
+        let taken_out = held && !after.sections.contains_key(section);
+        let (was, is) = (enforces(before), enforces(after));
+        let compare = || {
+            let (was, is) = (written(*control, before, cluster), written(*control, after, cluster));
+            takes_away(*control, &was, &is, held) || grants_more(*control, &was, &is) || lowers(&was, &is)
         };
-        match (enforces(before), enforces(after)) {
-            (true, true) if loosens(*control, before, after, cluster) => effect.loosened.insert(control.section()),
-            (true, false) => effect.loosened.insert(control.section()),
-            (false, true) => effect.enforced.insert(control.section()),
-            _ => false,
-        };
+        // Where it is neither enforced nor taken out, it stays, and nobody holds it any more.
+        if was && (!(is || taken_out) || compare()) {
+            effect.loosened.insert(section);
+        } else if is && !was {
+            effect.enforced.insert(section);
+        }
     }
     effect
 }
 
-fn loosens(control: &dyn Control, before: &Effective, after: &Effective, cluster: &ClusterFacts) -> bool {
-    let namespace = NamespaceFacts::default();
-    let written = |effective: &Effective| {
-        let mut rendered = control.render(&effective.enforced.spec, &namespace, cluster);
-        let enforced = |askers: Option<&super::merge::Askers>| askers.is_some_and(|a| a.mode() == Mode::Enforce);
-        rendered
-            .children
-            .retain(|child| enforced(effective.children.get(&child.id)));
-        rendered
-    };
-    let (was, is) = (written(before), written(after));
-    takes_away(&was, &is) || grants_more(&was, &is) || lowers(&before.enforced.spec, &after.enforced.spec)
+fn is_enforced(askers: Option<&Askers>) -> bool {
+    askers.is_some_and(|askers| askers.mode() == Mode::Enforce)
 }
 
-/// Whether something that protects is gone or weaker.
-fn takes_away(was: &Rendered, is: &Rendered) -> bool {
+/// What is enforced of a control.
+fn written(control: &dyn Control, effective: &Effective, cluster: &ClusterFacts) -> Rendered {
+    let mut rendered = control.render(&effective.enforced.spec, &NamespaceFacts::default(), cluster);
+    rendered
+        .children
+        .retain(|child| is_enforced(effective.children.get(&child.id)));
+    rendered
+        .labels
+        .retain(|label| is_enforced(effective.labels.get(&label.key)));
+    rendered
+}
+
+/// Whether something that protects is gone or weaker; or, where the namespace is no longer held, a grant that nobody
+/// holds to what it was any more.
+fn takes_away(control: &dyn Control, was: &Rendered, is: &Rendered, held: bool) -> bool {
     was.children
         .iter()
         .any(|child| match is.children.iter().find(|c| c.id == child.id) {
             Some(now) => (child.id.kind.weaker)(&child.canonical(), &now.canonical()),
-            // What only grants protects nothing. What is merely held back stays as it is.
-            None => child.id.kind.grants.is_empty() && !is.held.iter().any(|held| held.id.as_ref() == Some(&child.id)),
+            // What is merely held back stays as it is.
+            None => {
+                !(held && control.only_grants(&child.id))
+                    && !is.held.iter().any(|held| held.id.as_ref() == Some(&child.id))
+            }
         })
 }
 
 /// Whether there is a grant that was not there.
-fn grants_more(was: &Rendered, is: &Rendered) -> bool {
-    let new = |child: &&super::object::Child| !was.children.iter().any(|c| c.id == child.id);
+fn grants_more(control: &dyn Control, was: &Rendered, is: &Rendered) -> bool {
     is.children
         .iter()
-        .filter(new)
-        .any(|child| !child.id.kind.grants.is_empty())
+        .filter(|child| !was.children.iter().any(|c| c.id == child.id))
+        .any(|child| control.only_grants(&child.id))
 }
 
-/// Whether a Pod Security level or version is lower, or no longer asked for.
-fn lowers(before: &SecurityBaselineSpec, after: &SecurityBaselineSpec) -> bool {
-    let Some(was) = &before.pod_security else { return false };
-    let is = after.pod_security.clone().unwrap_or_default();
-    [
-        (&was.enforce, &is.enforce),
-        (&was.audit, &is.audit),
-        (&was.warn, &is.warn),
-    ]
-    .into_iter()
-    .any(|(was, is)| match (was, is) {
-        (Some(was), Some(is)) => is.level < was.level || version(is) < version(was),
-        (was, is) => was.is_some() && is.is_none(),
+/// Whether a label on the namespace asks for less, or is no longer asked for: a Pod Security level, or a version.
+fn lowers(was: &Rendered, is: &Rendered) -> bool {
+    let rank = |value: &str| match PodSecurityLevel::parse(value) {
+        Some(level) => (Some(level), 0),
+        None => (None, newness(Some(value))),
+    };
+    was.labels.iter().any(|label| {
+        let now = is.labels.iter().find(|now| now.key == label.key);
+        now.is_none_or(|now| rank(&now.value) < rank(&label.value))
     })
-}
-
-fn version(standard: &PodSecurityStandard) -> u32 {
-    newness(standard.version.as_deref())
 }
 
 /// What a change does to all namespaces.
@@ -146,6 +154,8 @@ pub struct Change<'a> {
     pub name: &'a str,
     /// The baseline's UID.
     pub uid: &'a str,
+    /// The generation that brings the change: the same change, made once more, is another one.
+    pub generation: i64,
     /// What holds now, if anything does.
     pub before: Option<Digest>,
     /// What is to hold; `None` where the baseline is being deleted.
@@ -155,7 +165,7 @@ pub struct Change<'a> {
 impl Change<'_> {
     fn token(&self) -> String {
         let part = |digest: Option<Digest>| digest.map(|d| d.to_string()).unwrap_or_default();
-        let whole = serde_json::json!([self.uid, part(self.before), part(self.after)]);
+        let whole = serde_json::json!([self.uid, self.generation, part(self.before), part(self.after)]);
         Digest::of(&whole).to_string().chars().take(16).collect()
     }
 }

@@ -32,6 +32,11 @@ pub trait Control: Sync {
         None
     }
 
+    /// Whether an object only grants or allows something: while it is not there, less is possible.
+    fn only_grants(&self, id: &ChildId) -> bool {
+        !id.kind.grants.is_empty()
+    }
+
     /// What the section means in this namespace.
     fn render(&self, spec: &SecurityBaselineSpec, namespace: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered;
 }

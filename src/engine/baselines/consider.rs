@@ -9,6 +9,7 @@ use crate::api::v1alpha1::{Mode, SecurityBaselineSpec};
 use crate::controls::REGISTRY;
 use crate::core::brake::{self, Change, Count, Effect, Limits};
 use crate::core::control::Control;
+use crate::core::merge::Effective;
 use crate::core::object::Digest;
 use crate::core::plan::plan;
 use crate::core::world::Baseline;
@@ -32,6 +33,7 @@ pub fn consider(context: &Arc<Context>, name: &Arc<str>) {
     let change = Change {
         name,
         uid: &candidate.uid,
+        generation: candidate.generation,
         before: held.map(|held| digest(&held.spec)),
         after: (!candidate.leaving).then(|| digest(&candidate.spec)),
     };
@@ -76,8 +78,8 @@ fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
         (candidate, concerned)
     };
     let mut count = Count::default();
-    // Most namespaces are under the same set of baselines.
-    let mut effects: HashMap<(usize, usize), Effect> = HashMap::new();
+    // Most namespaces are under the same set of baselines. Both are kept, for as long as they are known by their address.
+    let mut effects: HashMap<(usize, usize), (Effect, [Arc<Effective>; 2])> = HashMap::new();
     for namespace in concerned {
         let now = context.clock.now();
         let Some((before, after)) = context.index.lock().changed(&namespace, &candidate, now) else {
@@ -86,9 +88,12 @@ fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
         let (Some(was), Some(is)) = (&before.effective, &after.effective) else {
             continue;
         };
-        let effect = effects
+        let (effect, _) = effects
             .entry((Arc::as_ptr(was) as usize, Arc::as_ptr(is) as usize))
-            .or_insert_with(|| brake::effect(REGISTRY, was, is, &after.cluster));
+            .or_insert_with(|| {
+                let effect = brake::effect(REGISTRY, was, is, &after.cluster);
+                (effect, [was.clone(), is.clone()])
+            });
         let to_write: BTreeSet<&str> = if effect.enforced.is_empty() {
             BTreeSet::new()
         } else {
