@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Done;
 use crate::api::v1alpha1::{LabelSelector, Mode, NetworkPeer, NetworkPort, Protocol, SecurityBaselineSpec};
 use crate::controls::REGISTRY;
+use crate::core::exceptions::{Exception, waivers};
 use crate::core::plan::{Step, plan};
 use crate::core::select::selects;
-use crate::core::validate::validate;
+use crate::core::validate::{Problems, validate};
 use crate::core::world::{Baseline, ClusterFacts, Destination, GrantableRule, NamespaceFacts, World};
+use crate::engine::clock::{Clock, SystemClock};
+use crate::engine::config::Exceptions;
 
 /// Arguments of `render`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +31,9 @@ pub(super) struct Args {
     /// The namespace's labels. Without them the namespace counts as selected.
     #[arg(long, value_name = "KEY=VALUE,…", value_delimiter = ',', value_parser = label)]
     namespace_labels: Vec<(String, String)>,
+    /// A file with BaselineExceptions, which are taken out as they are valid now. May be given more than once.
+    #[arg(short, long, value_name = "FILE")]
+    exceptions: Vec<PathBuf>,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -37,24 +44,35 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn render(args: &Args) -> Done {
-    let text = if args.file.as_os_str() == "-" {
+    let text = read_file(&args.file)?;
+    let now = SystemClock.now();
+    let mut exceptions = Vec::new();
+    for file in &args.exceptions {
+        exceptions.extend(read_exceptions(&read_file(file)?, now).map_err(|e| format!("{}: {e}", file.display()))?);
+    }
+    let text = rendered(&text, &args.namespace, &args.namespace_labels, &exceptions, now)?;
+    super::print(&text)
+}
+
+fn read_file(path: &Path) -> Result<String, Box<dyn std::error::Error>> {
+    if path.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
-        text
-    } else {
-        std::fs::read_to_string(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?
-    };
-    super::print(&rendered(&text, &args.namespace, &args.namespace_labels)?)
+        return Ok(text);
+    }
+    Ok(std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
 /// The objects that Enforce would create, as YAML documents; remarks as comments.
-fn rendered(text: &str, namespace: &str, labels: &[(String, String)]) -> Result<String, Box<dyn std::error::Error>> {
+fn rendered(
+    text: &str,
+    namespace: &str,
+    labels: &[(String, String)],
+    exceptions: &[Arc<Exception>],
+    now: Timestamp,
+) -> Result<String, Box<dyn std::error::Error>> {
     let (name, mut spec) = read(text)?;
-    let problems = validate(REGISTRY, &spec).into_vec();
-    if !problems.is_empty() {
-        let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
-        return Err(format!("the baseline {name} is refused:\n  {}", lines.join("\n  ")).into());
-    }
+    accepted(&format!("the baseline {name}"), validate(REGISTRY, &spec))?;
     let labels: BTreeMap<String, String> = labels
         .iter()
         .cloned()
@@ -74,8 +92,32 @@ fn rendered(text: &str, namespace: &str, labels: &[(String, String)]) -> Result<
         modes.join(", ")
     );
     enforce_all(&mut spec);
-    let world = world(name, spec, namespace, labels);
+    let mut world = world(name, spec, namespace, labels);
+    world.waivers = waivers(exceptions, namespace, now);
     let plan = plan(REGISTRY, &world);
+    for waived in &plan.waived {
+        let what = waived.object.as_deref().unwrap_or(waived.control.as_str());
+        let to = waived
+            .level
+            .map(|level| format!(" to {}", level.as_str()))
+            .unwrap_or_default();
+        let by = waived.exceptions.join(", ");
+        out += &format!("# waived: {what}{to}: by {by}, until {}\n", waived.expires);
+    }
+    for exception in exceptions {
+        if !plan
+            .waived
+            .iter()
+            .any(|waived| waived.exceptions.contains(&exception.name))
+        {
+            let expired = if exception.expires <= now {
+                "it has expired"
+            } else {
+                "it names nothing of this"
+            };
+            out += &format!("# the exception {} waives nothing here: {expired}\n", exception.name);
+        }
+    }
     for held in plan.sections.iter().flat_map(|s| &s.held) {
         out += &format!("# held: {}: {}: {}\n", held.object, held.reason, held.message);
     }
@@ -107,6 +149,47 @@ fn read(text: &str) -> Result<(String, SecurityBaselineSpec), Box<dyn std::error
     let spec = serde_path_to_error::deserialize(&object["spec"])
         .map_err(|e| format!("the baseline {name} is refused: spec.{}: {}", e.path(), e.inner()))?;
     Ok((name, spec))
+}
+
+/// Reads the exceptions in a file. One that was not created yet counts as created now.
+fn read_exceptions(text: &str, now: Timestamp) -> Result<Vec<Arc<Exception>>, Box<dyn std::error::Error>> {
+    let mut exceptions = Vec::new();
+    let documents = serde_saphyr::from_multiple::<Value>(text)?;
+    // What `kubectl get` prints of several is one list.
+    let objects = documents
+        .iter()
+        .flat_map(|document| match document["items"].as_array() {
+            Some(items) => items.iter().collect(),
+            None => vec![document],
+        });
+    for object in objects {
+        if object["kind"] != "BaselineException" {
+            return Err("the file holds something else than BaselineExceptions: look at `kind`".into());
+        }
+        let name = object["metadata"]["name"].as_str().unwrap_or("unnamed").to_owned();
+        let created = match object["metadata"]["creationTimestamp"].as_str() {
+            Some(created) => created.parse()?,
+            None => now,
+        };
+        let spec = serde_path_to_error::deserialize(&object["spec"])
+            .map_err(|e| format!("the exception {name} is refused: spec.{}: {}", e.path(), e.inner()))?;
+        let limit = Exceptions::default().max_duration;
+        match Exception::accept(name.clone(), name.clone(), 1, created, spec, limit) {
+            Ok(exception) => exceptions.push(Arc::new(exception)),
+            Err(problems) => accepted(&format!("the exception {name}"), problems)?,
+        }
+    }
+    Ok(exceptions)
+}
+
+/// Refuses what has problems, by all of them.
+fn accepted(what: &str, problems: Problems) -> Done {
+    let problems = problems.into_vec();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
+    Err(format!("{what} is refused:\n  {}", lines.join("\n  ")).into())
 }
 
 fn enforce_all(spec: &mut SecurityBaselineSpec) {
@@ -156,9 +239,9 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
     let baselines = vec![Arc::new(Baseline {
         name,
         uid: String::new(),
-        created: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+        created: Timestamp::UNIX_EPOCH,
         generation: 1,
-        since: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+        since: Timestamp::UNIX_EPOCH,
         spec,
         frozen: None,
         replaced: None,
@@ -173,8 +256,9 @@ fn world(name: String, spec: SecurityBaselineSpec, namespace: &str, labels: BTre
             }],
             ports: vec![port(Protocol::Udp), port(Protocol::Tcp)],
         }),
+        node_local_dns: std::collections::BTreeSet::new(),
         api_server: None,
         grantable,
     });
-    World::bare(facts, baselines, cluster, k8s_openapi::jiff::Timestamp::UNIX_EPOCH)
+    World::bare(facts, baselines, cluster, Timestamp::UNIX_EPOCH)
 }

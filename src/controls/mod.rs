@@ -10,7 +10,10 @@ mod pod_security;
 mod resource_quotas;
 #[cfg(test)]
 mod testing;
+pub mod weakened;
 mod weaker;
+
+pub use pod_security::PREFIX as POD_SECURITY;
 
 use crate::core::control::Registry;
 use crate::core::object::ChildKind;

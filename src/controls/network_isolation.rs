@@ -7,13 +7,17 @@ mod api;
 mod validate;
 mod weaker;
 
+use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec,
+    IPBlock, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as ApiSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value, json};
 
-use crate::api::v1alpha1::{Direction, Mode, NamedRule, NetworkIsolation as Section, SecurityBaselineSpec};
+use crate::api::v1alpha1::{
+    Direction, FieldProblem, Mode, NamedRule, NetworkIsolation as Section, SecurityBaselineSpec,
+};
 use crate::core::control::{Control, Held, Rendered};
 use crate::core::object::{Child, ChildId, ChildKind, RESERVED_PREFIX, drop_empty, normalise_selector};
 use crate::core::validate::Problems;
@@ -67,6 +71,15 @@ impl Control for NetworkIsolation {
         if let Some(section) = &spec.network_isolation {
             validate::section("spec.networkIsolation", section, problems);
         }
+    }
+
+    fn warnings(&self, spec: &SecurityBaselineSpec) -> Vec<FieldProblem> {
+        let message = "NotVisible: whether NetworkPolicies are enforced is up to the cluster's network plugin; policies of its own kinds, and pods on the host's network, are not seen from here";
+        let of = |_: &Section| FieldProblem {
+            path: "spec.networkIsolation".to_owned(),
+            message: message.to_owned(),
+        };
+        spec.network_isolation.iter().map(of).collect()
     }
 
     /// The policy of a named rule does, since its direction is denied for all pods by another one.
@@ -134,7 +147,10 @@ fn egress(
         (Some(dns), _) => rules.push(api::destination(&dns.peers, &dns.ports)),
         (None, Some(false)) => {}
         (None, _) => match &cluster.dns {
-            Some(Destination { peers, ports }) => rules.push(api::destination(peers, ports)),
+            Some(Destination { peers, ports }) => {
+                rules.push(api::destination(peers, ports));
+                rules.extend(node_local_dns(cluster));
+            }
             None => {
                 return Err((
                     "DNSNotFound",
@@ -167,6 +183,27 @@ fn egress(
         .flat_map(|rule| &rule.egress);
     rules.extend(named.map(api::egress_rule));
     Ok(rules)
+}
+
+/// A DNS cache on each node, which stands between the pods and the cluster's DNS. It runs in the node's own network, so
+/// no selector finds it, and it always listens on port 53.
+fn node_local_dns(cluster: &ClusterFacts) -> Option<NetworkPolicyEgressRule> {
+    let blocks = cluster.node_local_dns.iter().map(|address| NetworkPolicyPeer {
+        ip_block: Some(IPBlock {
+            cidr: IpNet::from(*address).to_string(),
+            except: None,
+        }),
+        ..NetworkPolicyPeer::default()
+    });
+    let ports = ["UDP", "TCP"].map(|protocol| NetworkPolicyPort {
+        protocol: Some(protocol.to_owned()),
+        port: Some(IntOrString::Int(53)),
+        end_port: None,
+    });
+    (!cluster.node_local_dns.is_empty()).then(|| NetworkPolicyEgressRule {
+        to: Some(blocks.collect()),
+        ports: Some(ports.into()),
+    })
 }
 
 /// All pods of the policy's own namespace.

@@ -11,7 +11,7 @@ use crate::core::world::{ClusterFacts, NamespaceFacts};
 pub struct PodSecurityLabels;
 
 /// The prefix of the labels that the API server's admission reads.
-const PREFIX: &str = "pod-security.kubernetes.io/";
+pub const PREFIX: &str = "pod-security.kubernetes.io/";
 const LEVELS: [PodSecurityLevel; 3] = [
     PodSecurityLevel::Privileged,
     PodSecurityLevel::Baseline,

@@ -5,6 +5,7 @@
 //! baselines ask for. Only accepted exceptions get here ([`Exception::accept`]): a refused one waives nothing.
 
 mod apply;
+pub mod status;
 mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +72,8 @@ pub struct Waivers {
     objects: BTreeMap<(WaivedControl, String), By>,
     /// The level that Pod Security's enforce falls to: the strictest one that an exception states.
     level: Option<(PodSecurityLevel, By)>,
+    /// The exceptions that hold here, by name.
+    pub exceptions: Vec<Arc<Exception>>,
     /// When this changes by itself: the next expiry of an exception that holds here.
     pub next: Option<Timestamp>,
 }
@@ -96,24 +99,32 @@ pub struct Waived {
     pub control: WaivedControl,
     /// The object, as kind/name; `None` where it is the whole control, or the level of Pod Security.
     pub object: Option<String>,
+    /// The level that Pod Security's enforce falls to.
+    pub level: Option<PodSecurityLevel>,
     /// The exceptions that waive it, by name.
     pub exceptions: Vec<String>,
     /// When the last of them expires.
     pub expires: Timestamp,
 }
 
+impl Waived {
+    /// Whether an object, shown as kind/name, is not asked for because of this; `section` is its control's.
+    pub fn covers(&self, section: &str, object: &str) -> bool {
+        self.control.as_str() == section && self.level.is_none() && self.object.as_ref().is_none_or(|o| o == object)
+    }
+}
+
 /// What these exceptions waive in a namespace now. Their order does not matter; one that has expired waives nothing.
 pub fn waivers(exceptions: &[Arc<Exception>], namespace: &str, now: Timestamp) -> Waivers {
-    let mut waivers = Waivers::default();
-    let here = exceptions
-        .iter()
-        .filter(|e| now < e.expires && e.spec.namespaces.iter().any(|n| n == namespace));
-    for exception in here {
-        waivers.next = Some(
-            waivers
-                .next
-                .map_or(exception.expires, |next| next.min(exception.expires)),
-        );
+    let holds = |e: &&Arc<Exception>| now < e.expires && e.spec.namespaces.iter().any(|n| n == namespace);
+    let mut here: Vec<Arc<Exception>> = exceptions.iter().filter(holds).cloned().collect();
+    here.sort_by(|a, b| (&a.name, &a.uid).cmp(&(&b.name, &b.uid)));
+    here.dedup();
+    let mut waivers = Waivers {
+        next: here.iter().map(|e| e.expires).min(),
+        ..Waivers::default()
+    };
+    for exception in &here {
         let by = By {
             exceptions: BTreeSet::from([exception.name.clone()]),
             expires: exception.expires,
@@ -132,6 +143,7 @@ pub fn waivers(exceptions: &[Arc<Exception>], namespace: &str, now: Timestamp) -
             }
         }
     }
+    waivers.exceptions = here;
     waivers
 }
 

@@ -39,6 +39,8 @@ const POINTLESS: i64 = 3600;
 pub struct Fights {
     /// The least recently disturbed comes first.
     objects: Vec<Object>,
+    /// The longest pause of what is reverted, in seconds, if it is to be shorter than it would be.
+    longest: Option<i64>,
 }
 
 /// One fight, as it is told.
@@ -116,12 +118,21 @@ impl Fights {
     /// was set back ends the pause.
     pub fn next_try(&self, object: &str, weaker: bool, jitter: f64, now: Timestamp) -> Option<Timestamp> {
         let object = &self.objects[self.find(object)?];
-        let due = |run: &Option<Run>, longest| Some(run.as_ref().filter(|r| r.lasts(now))?.due(longest, jitter, now));
-        let reverted = due(&object.reverted, if weaker { WEAKER } else { HARMLESS });
+        let due = |run: &Option<Run>, longest| Some(run.as_ref()?.due(longest, jitter, now));
+        let longest = if weaker { WEAKER } else { HARMLESS };
+        let reverted = due(
+            &object.reverted,
+            self.longest.map_or(longest, |stated| stated.min(longest)),
+        );
         let rewritten = due(&object.rewritten, if object.unchanged { POINTLESS } else { HARMLESS });
         reverted
             .max(rewritten.filter(|_| !object.touched))
             .filter(|due| *due > now)
+    }
+
+    /// Has repairs of what is reverted pause for no longer than this, in seconds.
+    pub fn pause_at_most(&mut self, seconds: u32) {
+        self.longest = Some(seconds.into());
     }
 
     /// What is contested now, sorted by object. Of more than 16, those that have been longest.

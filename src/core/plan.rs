@@ -5,10 +5,12 @@ mod children;
 mod contest;
 mod first;
 mod labels;
+mod waived;
+mod weakened;
 
 pub use first::Check;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -16,9 +18,10 @@ use serde_json::Value;
 
 use super::control::{Control, Held, LabelRule, Registry};
 use super::drift::Difference;
+use super::exceptions::Waived;
 use super::merge::{Askers, Effective, merge};
 use super::object::{Child, ChildId, Digest};
-use super::world::{Baseline, Recorded, RecordedLabel, World};
+use super::world::{Baseline, Kept, Recorded, RecordedLabel, World};
 use crate::api::v1alpha1::{DeletionPolicy, Mode};
 
 /// What is to be done in one namespace, and what was found.
@@ -40,8 +43,14 @@ pub struct Plan {
     pub unread: Vec<ChildId>,
     /// What has to be looked at before a section is newly enforced.
     pub unchecked: Vec<Check>,
+    /// What exceptions take out of what the baselines ask for.
+    pub waived: Vec<Waived>,
+    /// The sections of which nothing is on record only because all of it is, or was until now, waived.
+    pub enforced_before: BTreeSet<&'static str>,
     /// The UID of the baseline whose rollout this namespace waits for its turn in.
     pub waits_for: Option<String>,
+    /// Objects that other clients' finalizers keep, with the section that asks for them.
+    pub kept: Vec<(&'static str, ChildId, Arc<Kept>)>,
     /// When the plan changes by itself, if it does.
     pub next_due: Option<Timestamp>,
 }
@@ -64,6 +73,8 @@ pub struct SectionPlan {
     pub findings: Vec<Finding>,
     /// What is held back.
     pub held: Vec<Held>,
+    /// What is good to know and departs from nothing.
+    pub notes: Vec<Held>,
 }
 
 /// Something that departs from what is asked for.
@@ -75,10 +86,8 @@ pub struct Finding {
     pub mode: Mode,
     /// In what way.
     pub kind: FindingKind,
-    /// What differs.
+    /// What differs, and who claims that.
     pub differences: Vec<Difference>,
-    /// Which client claims it.
-    pub claimed_by: String,
 }
 
 /// In what way something departs from what is asked for.
@@ -92,8 +101,12 @@ pub enum FindingKind {
     NameTaken,
     /// It is as enforced, and an audited baseline asks for something else.
     Audited,
+    /// It is not ours, and undoes what is asked for. It is only told.
+    Weakened,
     /// It is no longer asked for.
     Surplus,
+    /// An exception waives it.
+    Waived,
     /// It was there, and is gone.
     Deleted,
     /// It was as asked for, and was changed.
@@ -113,7 +126,9 @@ impl FindingKind {
             Self::Outdated => "Outdated",
             Self::NameTaken => "NameTaken",
             Self::Audited => "Audited",
+            Self::Weakened => "Weakened",
             Self::Surplus => "Surplus",
+            Self::Waived => "Waived",
             Self::Deleted => "Deleted",
             Self::Changed => "Changed",
         }
@@ -153,6 +168,8 @@ pub enum Step {
         uid: String,
         /// The resourceVersion of the live object.
         resource_version: String,
+        /// The live object.
+        live: Arc<Value>,
     },
     /// Delete what is recorded as ours and no longer asked for.
     Delete {
@@ -180,11 +197,15 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
     }
     let merged = || Arc::new(merge(registry, &world.baselines));
     plan.effective = world.effective.clone().unwrap_or_else(merged);
+    let effective = plan.effective.clone();
+    let specs = waived::take_out(world, &effective, &mut plan);
+    waived::adopt(registry, world, &effective, &mut plan);
 
     let sections: Vec<Section> = registry
         .iter()
-        .filter_map(|c| section(*c, world, &plan.effective))
+        .filter_map(|c| section(*c, world, &effective, &specs))
         .collect();
+    waived::remember(world, &sections, &mut plan);
     for section in &sections {
         let mut findings = Vec::new();
         let mut held = section.held.clone();
@@ -204,14 +225,16 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
             section: section.name,
             askers: section.askers.clone(),
             mode: section.mode,
-            rollout: first::rollout(world, section, &plan.effective),
+            rollout: first::rollout(world, section, &plan),
             paused: section.paused,
             findings,
             held,
+            notes: Vec::new(),
         });
     }
     labels::keep(world, &sections, &mut plan);
     children::remove(registry, world, &sections, &mut plan);
+    weakened::tell(world, &mut plan);
     first::hold_back(registry, world, &sections, &mut plan);
     contest::hold_back(world, &mut plan);
     plan
@@ -232,13 +255,14 @@ struct Section {
     audited: Vec<Finding>,
 }
 
-/// What a section asks for: what is enforced, and of what is only audited whatever is not the same.
-fn section(control: &dyn Control, world: &World, effective: &Effective) -> Option<Section> {
+/// What a section asks for: what is enforced, and of what is only audited whatever is not the same. Of both, what is
+/// waived is left out.
+fn section(control: &dyn Control, world: &World, effective: &Effective, specs: &waived::Specs) -> Option<Section> {
     let name = control.section();
     let askers = effective.sections.get(name)?.clone();
     let render = |spec| control.render(spec, &world.namespace, &world.cluster);
-    let enforced = render(&effective.enforced.spec);
-    let asked = effective.asked.as_ref().map(|asked| render(&asked.spec));
+    let enforced = render(&specs.enforced);
+    let asked = specs.asked.as_deref().map(render);
     let suspended = |place: &usize| effective.baselines.get(*place).is_some_and(|b| b.spec.suspend);
     let paused = (askers.enforcing.is_empty() && askers.auditing.iter().any(suspended)).then_some("Suspended");
     let mut section = Section {
@@ -333,6 +357,7 @@ impl Plan {
             paused: None,
             findings: vec![finding],
             held: Vec::new(),
+            notes: Vec::new(),
         });
     }
 }

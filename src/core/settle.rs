@@ -1,87 +1,30 @@
 //! From a plan and what came of it to the namespace's report.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
+mod attempt;
+mod ledger;
 
 use super::conditions::{self, Verdict};
+use super::exceptions::Waived;
 use super::fight::Contest;
 use super::membership::admitted;
 use super::merge::{Conflict, Supplied};
 use super::object::Digest;
-use super::plan::{Action, Finding, FindingKind, Plan, SectionPlan};
+use super::plan::{Finding, FindingKind, Plan, SectionPlan};
 use super::text::bounded;
 use super::world::{Baseline, World};
 use super::{gate, plan};
 use crate::api::v1alpha1::{
-    AdmittingLabel, AskedLess, BaselineReportStatus, ContestedObject, ControlReport, ControlState, DriftLedger,
-    DriftRecord, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Mode, Note,
+    AdmittingLabel, AskedLess, BaselineReportStatus, ContestedObject, ControlReport, ControlState, EffectiveValue,
+    HeldBaseline, InventoryEntry, LabelEntry, Mode, Note, WaivedItem,
 };
 
-/// The most records that a report's ledger holds.
-pub const MOST_RECORDS: usize = 20;
+pub use self::attempt::{Attempt, Failure};
+pub use self::ledger::continued;
 
-/// What came of carrying out a namespace's plan, since its report was written last.
-#[derive(Clone, Debug, Default)]
-pub struct Attempt {
-    /// What could not be written, by object.
-    pub failures: BTreeMap<String, Failure>,
-    /// Drift that was repaired, newest first, at most [`MOST_RECORDS`].
-    pub records: Vec<DriftRecord>,
-    /// How often something drifted in all, also what `records` no longer holds.
-    pub drifted: i64,
-}
-
-/// Why something could not be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Why, in one word.
-    pub reason: &'static str,
-    /// Why, in a sentence.
-    pub message: String,
-}
-
-impl Attempt {
-    /// Takes up what came of one run of a plan: for each of its actions, whether it was done.
-    pub fn absorb(&mut self, plan: &Plan, done: &[(Action, Result<(), Failure>)], now: Timestamp) {
-        self.failures.clear();
-        for (action, outcome) in done {
-            match outcome {
-                Err(failure) => {
-                    self.failures.insert(action.object.clone(), failure.clone());
-                }
-                Ok(()) => self.repaired(plan, action, now),
-            }
-        }
-    }
-
-    fn repaired(&mut self, plan: &Plan, action: &Action, now: Timestamp) {
-        let section = plan.sections.iter().filter(|s| s.section == action.section);
-        for finding in section
-            .flat_map(|s| &s.findings)
-            .filter(|f| f.object == action.object && f.kind.is_drift())
-        {
-            self.drifted += 1;
-            for difference in &finding.differences {
-                self.records.insert(
-                    0,
-                    DriftRecord {
-                        control: action.section.to_owned(),
-                        object: action.object.clone(),
-                        path: difference.path.clone(),
-                        expected: difference.expected.clone(),
-                        found: difference.found.clone(),
-                        seen: now,
-                        repaired: Some(now),
-                        claimed_by: finding.claimed_by.clone(),
-                    },
-                );
-            }
-        }
-        self.records.truncate(MOST_RECORDS);
-    }
-}
+/// The most findings, and the most of what is blocked or warned of, that a report tells of one control.
+const MOST_NOTES: usize = 32;
 
 /// A namespace's report, and what its baselines are told of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,7 +75,8 @@ pub enum Standing {
 
 /// Settles one namespace.
 pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict) -> Settled {
-    let controls: Vec<ControlReport> = plan.sections.iter().map(|s| control(plan, s, attempt, gate)).collect();
+    let mut controls: Vec<ControlReport> = plan.sections.iter().map(|s| control(plan, s, attempt, gate)).collect();
+    warn_of_finalizers(plan, &mut controls);
     let held = !plan.baselines().is_empty();
     let (standing, _, message) = standing(plan, controls.iter());
     let ready = Verdict {
@@ -167,8 +111,6 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
     let orphaned = |uid: &str| plan::is_orphaned(world, uid);
     let contests = world.fights.contested(world.now);
     let members = members(world, plan, &controls, &contests);
-    let newest = attempt.records.first();
-    let prior = &world.prior.drift;
     let contested = Verdict {
         type_: "Contested",
         holds: !contests.is_empty(),
@@ -192,15 +134,8 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
             .collect(),
         controls,
         contested: contests.into_iter().map(told_contest).collect(),
-        drift: DriftLedger {
-            total: prior.total + attempt.drifted,
-            repaired: prior.repaired + attempt.drifted,
-            last_seen: newest.map(|r| r.seen).or(prior.last_seen),
-            last_claimed_by: newest
-                .map(|r| r.claimed_by.clone())
-                .or_else(|| prior.last_claimed_by.clone()),
-            records: attempt.records.clone(),
-        },
+        drift: ledger::ledger(&world.prior.drift, attempt),
+        taken_over: attempt.taken_over.clone(),
         inventory: plan
             .inventory
             .iter()
@@ -227,11 +162,12 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
     Settled { report, members }
 }
 
-/// The digest of what a report means: two reports with the same one tell the same. The ledger's records are left out;
-/// none comes without its total.
+/// The digest of what a report means: two reports with the same one tell the same. The ledger's records are left out,
+/// since none comes without its total, and so is what was taken over, which comes with an entry of the inventory.
 pub fn meaning(report: &BaselineReportStatus) -> Digest {
     let mut report = report.clone();
     report.drift.records.clear();
+    report.taken_over.clear();
     Digest::of(&serde_json::to_value(&report).unwrap_or_default())
 }
 
@@ -387,6 +323,37 @@ impl Plan {
         };
         values.into_iter().flatten().take(128).map(value).collect()
     }
+
+    fn waived_of(&self, section: &'static str) -> Vec<WaivedItem> {
+        let its = self.waived.iter().filter(|waived| waived.control.as_str() == section);
+        let item = |waived: &Waived| WaivedItem {
+            object: waived.object.clone(),
+            level: waived.level,
+            exceptions: waived.exceptions.iter().take(16).cloned().collect(),
+            until: waived.expires,
+        };
+        its.take(128).map(item).collect()
+    }
+}
+
+/// Tells of the objects that another client's finalizer keeps. They are as asked for, or held to it like any other.
+fn warn_of_finalizers(plan: &Plan, controls: &mut [ControlReport]) {
+    for (section, id, kept) in &plan.kept {
+        let Some(control) = controls.iter_mut().find(|c| c.name == *section) else {
+            continue;
+        };
+        let what = if kept.deleted {
+            "it was deleted, and a finalizer keeps it; it is created anew once that is removed"
+        } else {
+            "a finalizer would keep it from going"
+        };
+        control.warnings.push(Note {
+            object: id.to_string(),
+            reason: "ForeignFinalizer".to_owned(),
+            message: format!("{what}: {}; claimed by {}", kept.finalizers, kept.by),
+        });
+        control.warnings.truncate(MOST_NOTES);
+    }
 }
 
 fn control(plan: &Plan, section: &SectionPlan, attempt: &Attempt, gate: gate::Verdict) -> ControlReport {
@@ -421,25 +388,36 @@ fn control(plan: &Plan, section: &SectionPlan, attempt: &Attempt, gate: gate::Ve
             message: "nothing is written for now; what was enforced stays in place".to_owned(),
         });
     }
+    warnings.extend(section.notes.iter().map(|note| Note {
+        object: note.object.clone(),
+        reason: note.reason.to_owned(),
+        message: bounded(&note.message, 1024),
+    }));
     // What is about to be done departs from nothing that anybody has to look at.
-    let departs = |f: &Finding| f.kind.is_drift() || f.mode == Mode::Audit || paused.is_some();
+    let told_only = |f: &Finding| f.mode == Mode::Audit || paused.is_some();
+    let weakened = |f: &Finding| f.kind == FindingKind::Weakened;
+    let departs = |f: &Finding| !weakened(f) && (f.kind.is_drift() || told_only(f));
     let state = if !blocked.is_empty() {
         ControlState::Blocked
     } else if findings.is_empty() {
         ControlState::Compliant
-    } else if !findings.iter().any(departs) {
-        ControlState::Pending
-    } else {
+    } else if findings.iter().any(departs) {
         ControlState::Drifted
+    } else if findings.iter().any(weakened) {
+        ControlState::Weakened
+    } else {
+        ControlState::Pending
     };
     ControlReport {
         name: section.section.to_owned(),
         mode: section.mode,
         state,
         effective: plan.effective_values(section.section),
-        findings: findings.iter().take(32).map(told).collect(),
-        blocked: blocked.into_iter().take(32).collect(),
-        warnings: warnings.into_iter().take(32).collect(),
+        waived: plan.waived_of(section.section),
+        enforced_before: plan.enforced_before.contains(section.section),
+        findings: findings.iter().take(MOST_NOTES).map(told).collect(),
+        blocked: blocked.into_iter().take(MOST_NOTES).collect(),
+        warnings: warnings.into_iter().take(MOST_NOTES).collect(),
     }
 }
 
@@ -469,6 +447,11 @@ fn told(finding: &Finding) -> Note {
         FindingKind::Missing => "does not exist".to_owned(),
         FindingKind::Deleted => "was deleted".to_owned(),
         FindingKind::Surplus => "is no longer declared".to_owned(),
+        FindingKind::Weakened => finding.differences.iter().map(|d| d.found.as_str()).collect(),
+        FindingKind::Waived => {
+            let by = finding.differences.first().map_or("", |d| d.claim.by.as_str());
+            format!("is still there, and is waived by {by}")
+        }
         _ => differences.join("; "),
     };
     let message = match (finding.kind, differences.is_empty()) {

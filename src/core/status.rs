@@ -391,7 +391,8 @@ fn progress(facts: &BaselineFacts, counts: NamespaceCounts) -> String {
     }
 }
 
-fn namespaces(count: i64) -> String {
+/// So many namespaces, in words.
+pub(super) fn namespaces(count: i64) -> String {
     if count == 1 {
         "1 namespace".to_owned()
     } else {

@@ -1,12 +1,15 @@
 //! All that a plan may see.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::control::Held;
+use super::drift::{Claim, Open};
+use super::exceptions::Waivers;
 use super::fight::Fights;
 use super::merge::Effective;
 use super::object::{ChildId, Digest};
@@ -48,12 +51,16 @@ pub struct World {
     pub released: Vec<Arc<Baseline>>,
     /// What the baselines mean together, if that was made for another namespace already.
     pub effective: Option<Arc<Effective>>,
+    /// What of that is waived here.
+    pub waivers: Waivers,
     /// What is live under reserved names.
     pub live: BTreeMap<ChildId, Live>,
     /// What the namespace's report says of earlier work.
     pub prior: Prior,
     /// What is true of the cluster.
     pub cluster: Arc<ClusterFacts>,
+    /// What of others stands there and undoes a control.
+    pub foreign: BTreeMap<ChildId, Arc<Weakening>>,
     /// The UIDs of the baselines in whose rollouts this namespace had its turn.
     pub admitted: BTreeSet<String>,
     /// What was found before anything is newly enforced, by section.
@@ -80,9 +87,11 @@ impl World {
             deselected: BTreeSet::new(),
             released: Vec::new(),
             effective: None,
+            waivers: Waivers::default(),
             live: BTreeMap::new(),
             prior: Prior::default(),
             cluster,
+            foreign: BTreeMap::new(),
             admitted: BTreeSet::new(),
             preflight: BTreeMap::new(),
             fights: Fights::default(),
@@ -90,6 +99,28 @@ impl World {
             now,
         }
     }
+}
+
+/// What an object of somebody else undoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Undoes {
+    /// The default deny of ingress.
+    Ingress,
+    /// The default deny of egress.
+    Egress,
+    /// That access is what the baseline says.
+    Access,
+}
+
+/// An object of somebody else that opens what a control closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weakening {
+    /// What it undoes. Where this is empty, the object is information.
+    pub undoes: Vec<Undoes>,
+    /// What it opens for some pods only, or on some ports only.
+    pub narrower: Vec<Undoes>,
+    /// What it does, in a sentence of at most 512 characters. Nothing that its author wrote is in it.
+    pub what: String,
 }
 
 /// What a look at what runs in a namespace found, before a section is newly enforced there.
@@ -116,10 +147,22 @@ pub struct NamespaceFacts {
     pub labels: BTreeMap<String, String>,
     /// The label keys whose present values we wrote, by `managedFields`.
     pub our_labels: BTreeSet<String>,
-    /// Which client claims the last change of its labels.
-    pub claimed_by: String,
+    /// Who claims the present values of labels that a baseline may ask for, where that is not plainly us.
+    pub claims: BTreeMap<String, Claim>,
     /// Whether it is being deleted.
     pub terminating: bool,
+}
+
+impl NamespaceFacts {
+    /// Who claims the present value of a label. One that was removed is claimed by nobody.
+    pub fn claim(&self, key: &str) -> Claim {
+        match self.claims.get(key) {
+            _ if !self.labels.contains_key(key) => Claim::unknown(),
+            Some(claim) => claim.clone(),
+            None if self.our_labels.contains(key) => Claim::ours(),
+            None => Claim::unknown(),
+        }
+    }
 }
 
 /// A live object under a reserved name.
@@ -133,6 +176,19 @@ pub struct Live {
     pub digest: Digest,
     /// The object itself, where it is at hand: a digest cannot say what differs.
     pub object: Option<Arc<Value>>,
+    /// The finalizers of other clients that keep it, if there are any.
+    pub kept: Option<Arc<Kept>>,
+}
+
+/// What keeps an object from going when it is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The finalizers, bounded.
+    pub finalizers: String,
+    /// Who claims to have set them.
+    pub by: String,
+    /// Whether it was deleted already.
+    pub deleted: bool,
 }
 
 /// What the report says of earlier work.
@@ -144,10 +200,14 @@ pub struct Prior {
     pub members: BTreeMap<String, Membership>,
     /// The labels that we wrote on the namespace.
     pub labels: BTreeMap<String, RecordedLabel>,
+    /// The sections of which nothing is on record only because all of it is, or was until now, waived.
+    pub enforced_before: BTreeSet<String>,
     /// How its conditions stand: type, status, reason and since when.
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.
     pub drift: PriorDrift,
+    /// Whether the report keeps what objects were before they were taken over.
+    pub taken_over: bool,
 }
 
 /// How a baseline held a namespace.
@@ -182,6 +242,8 @@ pub struct PriorDrift {
     pub last_seen: Option<Timestamp>,
     /// Who claims that.
     pub last_claimed_by: Option<String>,
+    /// What departs since then, and is on record.
+    pub open: Open,
 }
 
 /// An object that we wrote.
@@ -223,6 +285,8 @@ impl RecordedLabel {
 pub struct ClusterFacts {
     /// Where the cluster's DNS is, once it was found.
     pub dns: Option<Destination>,
+    /// The addresses on each node at which pods reach a DNS cache, if there is one.
+    pub node_local_dns: BTreeSet<IpAddr>,
     /// The API server's own endpoints, once they were found.
     pub api_server: Option<Vec<Destination>>,
     /// What the operator may hand out in Roles: the rules of the ClusterRole `security-baseline:grantable`.

@@ -17,23 +17,23 @@ use crate::core::settle::Failure;
 use crate::core::text::bounded;
 use crate::core::world::World;
 
-/// How a write was answered.
+/// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// As it was written.
-    AsWritten,
-    /// With something else: an admission changed it on its way.
-    Rewritten {
-        /// And nothing was written at all: the resourceVersion is the one that was there before.
-        unchanged: bool,
-    },
+pub enum Effect {
+    /// It is as asked for now.
+    Done,
+    /// The API server had nothing to change: a difference was seen where there is none, or admission took it back.
+    Nothing,
+    /// Admission made something else of it.
+    Rewritten,
 }
 
 /// Carries out one action.
 ///
 /// # Errors
 /// What the failure means for the work that is left.
-pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<Reply, Failed> {
+pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<Effect, Failed> {
+    let removed = |done: Result<(), Failed>| done.map(|()| Effect::Done);
     let (operation, kind, done) = match &action.step {
         Step::Create(child) => ("create", child.id.kind.kind, create(context, world, child).await),
         Step::Replace { child, live } => (
@@ -45,6 +45,7 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
             child,
             uid,
             resource_version,
+            ..
         } => (
             "recreate",
             child.id.kind.kind,
@@ -57,16 +58,18 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
         } => (
             "delete",
             id.kind.kind,
-            delete(context, world, id, uid, resource_version).await,
+            removed(delete(context, world, id, uid, resource_version).await),
         ),
         Step::Label(labels) => ("label", "Namespace", label(context, world, labels).await),
     };
     let outcome = match &done {
-        Ok(_) => "done",
+        Ok(Effect::Done) => "done",
+        Ok(Effect::Nothing) => "nothing",
+        Ok(Effect::Rewritten) => "rewritten",
         Err(Failed::Conflict) => "conflict",
         Err(Failed::Gone) => "gone",
         Err(Failed::Blocked(_)) => "refused",
-        Err(Failed::Transient(_)) => "failed",
+        Err(Failed::Transient(..)) => "failed",
     };
     context
         .metrics
@@ -93,32 +96,44 @@ fn params(dry_run: bool) -> PostParams {
     }
 }
 
-async fn create(context: &Context, world: &World, child: &Child) -> Result<Reply, Failed> {
+async fn create(context: &Context, world: &World, child: &Child) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
     let object = object(child.to_object(namespace))?;
     let written = in_time(api(context, namespace, child.id.kind).create(&params(false), &object)).await?;
-    Ok(take_up(context, child, written, None))
+    Ok(take_up(context, child, written))
 }
 
-async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Reply, Failed> {
+async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
     let replacement = object(child.to_replacement(namespace, live))?;
     let api = api(context, namespace, child.id.kind);
     let written = in_time(api.replace(&child.id.name, &params(false), &replacement)).await?;
-    if written.metadata.resource_version == replacement.metadata.resource_version {
-        context
-            .metrics
-            .false_alarms
-            .with_label_values(&[child.id.kind.kind])
-            .inc();
-        tracing::warn!(namespace, object = %child.id, "a repair changed nothing: the comparison saw a difference where there is none");
+    let unchanged = written.metadata.resource_version == replacement.metadata.resource_version;
+    let effect = take_up(context, child, written);
+    if unchanged {
+        false_alarm(context, namespace, Some(&child.id));
+        return Ok(Effect::Nothing);
     }
-    Ok(take_up(context, child, written, replacement.metadata.resource_version))
+    Ok(effect)
+}
+
+/// Counts a repair that changed nothing. It is logged once for each object, or it would be for ever.
+fn false_alarm(context: &Context, namespace: &str, child: Option<&ChildId>) {
+    let kind = child.map_or("Namespace", |id| id.kind.kind);
+    context.metrics.false_alarms.with_label_values(&[kind]).inc();
+    if context.index.lock().false_alarm(namespace, child) {
+        let object = child.map_or_else(|| format!("Namespace/{namespace}"), ToString::to_string);
+        tracing::warn!(
+            namespace,
+            object,
+            "a repair changed nothing: a difference was seen where there is none, or admission took the repair back"
+        );
+    }
 }
 
 /// Deletes and creates what cannot be changed. The new object is tried out first, under another name: what would be
 /// refused (a grant that the operator may not hand out) must not cost the old one.
-async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> Result<Reply, Failed> {
+async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
     let api = api(context, namespace, child.id.kind);
     let mut trial = child.to_object(namespace);
@@ -127,32 +142,27 @@ async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, ve
         metadata.insert("generateName".to_owned(), format!("{RESERVED_PREFIX}trial-").into());
     }
     in_time(api.create(&params(true), &object(trial)?)).await?;
-    remove(&api, child.id.kind, &child.id.name, uid, version).await?;
+    remove(context, namespace, &child.id, uid, version).await?;
     gone(context, namespace, &child.id, uid);
     create(context, world, child).await
 }
 
-async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> Result<Reply, Failed> {
+async fn delete(context: &Context, world: &World, id: &ChildId, uid: &str, version: &str) -> Result<(), Failed> {
     let namespace = &world.namespace.name;
-    match remove(&api(context, namespace, id.kind), id.kind, &id.name, uid, version).await {
+    match remove(context, namespace, id, uid, version).await {
         // Gone already is as good.
         Err(Failed::Gone) => {}
         other => other?,
     }
     gone(context, namespace, id, uid);
-    Ok(Reply::AsWritten)
+    Ok(())
 }
 
 /// Deletes an object, and only the very one that was judged, as it was then. One that another client's finalizer keeps
 /// is not gone: nothing can be created in its place. But what it grants is taken away at once, or whoever has it could
 /// keep it with a finalizer.
-async fn remove(
-    api: &Api<DynamicObject>,
-    kind: &ChildKind,
-    name: &str,
-    uid: &str,
-    version: &str,
-) -> Result<(), Failed> {
+async fn remove(context: &Context, namespace: &str, id: &ChildId, uid: &str, version: &str) -> Result<(), Failed> {
+    let api = api(context, namespace, id.kind);
     let preconditions = Preconditions {
         uid: Some(uid.to_owned()),
         resource_version: Some(version.to_owned()),
@@ -161,7 +171,12 @@ async fn remove(
         preconditions: Some(preconditions),
         ..DeleteParams::background()
     };
-    let Some(mut left) = in_time(api.delete(name, &params)).await?.left() else {
+    context.index.lock().child_leaves(namespace, id, uid);
+    let deleted = in_time(api.delete(&id.name, &params)).await.map_err(Failed::from);
+    if matches!(deleted, Err(Failed::Conflict | Failed::Blocked(_))) {
+        context.index.lock().child_stays(namespace, id);
+    }
+    let Some(mut left) = deleted?.left() else {
         return Ok(());
     };
     let finalizers = left.metadata.finalizers.clone().unwrap_or_default();
@@ -169,12 +184,12 @@ async fn remove(
         return Ok(());
     }
     let granting = |field: &&&str| left.data[**field].as_array().is_some_and(|list| !list.is_empty());
-    let granting: Vec<&str> = kind.grants.iter().filter(granting).copied().collect();
+    let granting: Vec<&str> = id.kind.grants.iter().filter(granting).copied().collect();
     if !granting.is_empty() {
         for field in granting {
             left.data[field] = json!([]);
         }
-        in_time(api.replace(name, &self::params(false), &left)).await?;
+        in_time(api.replace(&id.name, &self::params(false), &left)).await?;
     }
     Err(Failed::Blocked(Failure {
         reason: "HeldByFinalizer",
@@ -189,8 +204,9 @@ async fn remove(
 }
 
 /// Applies exactly these labels. The UID makes it fail rather than reach another namespace of the same name.
-async fn label(context: &Context, world: &World, labels: &BTreeMap<String, String>) -> Result<Reply, Failed> {
+async fn label(context: &Context, world: &World, labels: &BTreeMap<String, String>) -> Result<Effect, Failed> {
     let name = &world.namespace.name;
+    let before = context.index.lock().version_of(&world.namespace);
     let body = label_body(world, labels);
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
     let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
@@ -198,13 +214,15 @@ async fn label(context: &Context, world: &World, labels: &BTreeMap<String, Strin
     let written = in_time(api.patch(name, &params, &Patch::Apply(&body))).await?;
     let written = serde_json::to_value(&written).map_err(kube::Error::SerdeError)?;
     context.index.lock().namespace_seen(&written);
-    let as_written = labels
-        .iter()
-        .all(|(key, value)| written["metadata"]["labels"][key] == **value);
-    Ok(if as_written {
-        Reply::AsWritten
+    if before.is_some_and(|before| written["metadata"]["resourceVersion"] == before) {
+        false_alarm(context, name, None);
+        return Ok(Effect::Nothing);
+    }
+    let as_asked = |(key, value): (&String, &String)| written["metadata"]["labels"][key] == **value;
+    Ok(if labels.iter().all(as_asked) {
+        Effect::Done
     } else {
-        Reply::Rewritten { unchanged: false }
+        Effect::Rewritten
     })
 }
 
@@ -226,19 +244,16 @@ fn gone(context: &Context, namespace: &str, id: &ChildId, uid: &str) {
     context.index.lock().child_gone(id.kind, namespace, &id.name, last);
 }
 
-/// Takes up what the API server answered to a write of ours: its echo is then nothing new.
-fn take_up(context: &Context, child: &Child, written: DynamicObject, replaced: Option<String>) -> Reply {
-    let unchanged = replaced.is_some() && written.metadata.resource_version == replaced;
+/// Takes up what the API server answered to a write of a child: its echo is then nothing new. Answers whether it is as
+/// it was sent.
+fn take_up(context: &Context, child: &Child, written: DynamicObject) -> Effect {
+    let kind = child.id.kind;
     let Ok(written) = serde_json::to_value(written) else {
-        return Reply::AsWritten;
+        return Effect::Done;
     };
-    let as_written = Canonical::of(child.id.kind, &written) == child.canonical();
-    context.index.lock().child_seen(child.id.kind, written);
-    if as_written {
-        Reply::AsWritten
-    } else {
-        Reply::Rewritten { unchanged }
-    }
+    let as_asked = Canonical::of(kind, &written).digest() == child.canonical().digest();
+    context.index.lock().child_seen(kind, written);
+    if as_asked { Effect::Done } else { Effect::Rewritten }
 }
 
 fn object(value: Value) -> kube::Result<DynamicObject> {

@@ -7,29 +7,19 @@ mod judge;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::json;
-
 use super::Context;
-use super::errors::{Failed, judge as judge_error};
+use super::answer::{Asked, answer, newer};
 use super::metrics::STATES;
-use super::queue::{Key, Lane};
-use super::work::in_time;
+use super::queue::Key;
 use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineStatus};
 use crate::controls::REGISTRY;
-use crate::core::object::FIELD_MANAGER;
 use crate::core::status::{BaselineFacts, status};
 
 /// How long a status waits for more to come, when it is about namespaces: they come many at a time.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
 pub use consider::only_audited;
-pub use judge::judge;
-
-fn newer(known: &str, seen: &str) -> bool {
-    matches!((known.parse::<u64>(), seen.parse::<u64>()), (Ok(known), Ok(seen)) if known > seen)
-}
+pub use judge::{judge, understand};
 
 /// Does all that a baseline itself needs: considers a change, keeps its finalizer, and writes its status.
 pub async fn attend(context: &Arc<Context>, name: &Arc<str>) {
@@ -46,55 +36,22 @@ async fn report(context: &Arc<Context>, name: &Arc<str>) {
     if next == entry.before {
         return;
     }
-    let body = json!({
-        "apiVersion": "securitybaseline.dev/v1alpha1",
-        "kind": "SecurityBaseline",
-        "metadata": {"name": **name, "uid": entry.uid, "resourceVersion": entry.resource_version},
-        "status": next,
-    });
-    let api: Api<kube::api::DynamicObject> = Api::all_with(
-        context.client.clone(),
-        &kube::api::ApiResource::erase::<SecurityBaseline>(&()),
-    );
-    let params = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        dry_run: false,
-    };
-    let Ok(object) = serde_json::from_value(body) else {
+    let Some(version) = answer::<SecurityBaseline>(context, Key::Baseline(name.clone()), &entry.asked, &next).await
+    else {
         return;
     };
-    match in_time(api.replace_status(name, &params, &object)).await {
-        Ok(written) => {
-            context.metrics.statuses.inc();
-            if let Some(known) = context.index.lock().baseline_mut(name).filter(|b| b.uid == entry.uid) {
-                let version = written.metadata.resource_version.unwrap_or_default();
-                if newer(&version, &known.resource_version) {
-                    known.resource_version = version;
-                    known.status = next.clone();
-                }
-            }
-            context.events.transitions(name, &entry.uid, &entry.before, &next);
-        }
-        Err(error) => match judge_error(&error) {
-            Failed::Gone => {}
-            // A newer version is on its way by the watch.
-            Failed::Conflict => context
-                .queue
-                .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE),
-            Failed::Blocked(failure) | Failed::Transient(failure) => {
-                context.metrics.status_failures.inc();
-                tracing::warn!(baseline = %name, reason = failure.reason, message = failure.message, "the status could not be written");
-                context
-                    .queue
-                    .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE * 5);
-            }
-        },
+    let uid = &entry.asked.uid;
+    if let Some(known) = context.index.lock().baseline_mut(name).filter(|b| b.uid == *uid)
+        && newer(&version, &known.resource_version)
+    {
+        known.resource_version = version;
+        known.status = next.clone();
     }
+    context.events.transitions(name, uid, &entry.before, &next);
 }
 
 struct Known {
-    uid: String,
-    resource_version: String,
+    asked: Asked,
     before: SecurityBaselineStatus,
 }
 
@@ -110,7 +67,7 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
         applied: applied.map(|b| b.generation),
         applied_since: applied.map(|b| b.since),
         applied_spec: applied.and_then(|b| serde_json::to_value(&b.spec).ok()),
-        waits: entry.waits.clone(),
+        waits: entry.waits.clone().or_else(|| index.unreleased(&entry.uid)),
         rollout_stopped: context.pace.stopped(&entry.uid),
         cleaning: accepted.filter(|b| b.leaving).map(|b| index.remaining(&b.uid)),
         problems: entry.problems.clone().into_vec(),
@@ -126,8 +83,11 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
         tolerated_percent: i64::from(context.config.tolerated_percent),
     };
     let known = Known {
-        uid: entry.uid.clone(),
-        resource_version: entry.resource_version.clone(),
+        asked: Asked {
+            name: name.to_string(),
+            uid: entry.uid.clone(),
+            resource_version: entry.resource_version.clone(),
+        },
         before: entry.status.clone(),
     };
     let next = status(&facts, &tally, &entry.status, context.clock.now());

@@ -10,18 +10,22 @@ use serde_json::Value;
 
 use super::Context;
 use super::baselines;
+use super::exceptions::{Exceptions, tell_exceptions};
 use super::facts::{self, meta};
 use super::index::Last;
 use super::queue::{Key, Lane};
 use super::watch::{Progress, Sink, Watched};
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
-use crate::controls;
+use crate::controls::{self, weakened};
 use crate::core::object::{ChildKind, RESERVED_PREFIX};
 use crate::core::world::ClusterFacts;
 
 /// The ClusterRole whose rules the operator may hand out.
 pub const GRANTABLE: &str = "security-baseline:grantable";
+
+/// The ConfigMap of the DNS cache on each node, if the cluster has one.
+pub const NODE_LOCAL_DNS: &str = "node-local-dns";
 
 /// A watch, what it feeds, and how far it is.
 pub struct Source {
@@ -47,6 +51,19 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
             watcher::Config::default(),
             Baselines,
         ),
+        // A cluster that has no such kind has no exceptions.
+        optional_within(
+            None,
+            source(
+                "exceptions",
+                GROUP,
+                "v1alpha1",
+                "BaselineException",
+                "baselineexceptions",
+                watcher::Config::default(),
+                Exceptions,
+            ),
+        ),
         optional_within(
             Some(&dns.namespace),
             source(
@@ -57,6 +74,18 @@ pub fn first_sources(context: &Context) -> Vec<Source> {
                 "services",
                 watcher::Config::default().labels(&dns.label_selector),
                 Dns::default(),
+            ),
+        ),
+        optional_within(
+            Some(&dns.namespace),
+            source(
+                "node-local-dns",
+                "",
+                "v1",
+                "ConfigMap",
+                "configmaps",
+                watcher::Config::default().fields(&format!("metadata.name={NODE_LOCAL_DNS}")),
+                NodeLocalDns,
             ),
         ),
         optional_within(
@@ -159,18 +188,24 @@ impl Sink for Namespaces {
         let before = index.counting(name);
         let look = index.namespace_seen(&object);
         let after = index.counting(name);
+        let naming = index.exceptions_naming(name);
         drop(index);
         if before != after {
             tell(context, before.into_iter().chain(after));
         }
+        tell_exceptions(context, naming);
         if look {
             enqueue(context, name, Lane::Repair);
         }
     }
 
     fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {
-        let counted = context.index.lock().namespace_gone(name);
+        let mut index = context.index.lock();
+        let counted = index.namespace_gone(name);
+        let naming = index.exceptions_naming(name);
+        drop(index);
         tell(context, counted);
+        tell_exceptions(context, naming);
     }
 
     fn listed_anew(&self, context: &Context) {
@@ -192,19 +227,34 @@ struct Children(&'static ChildKind);
 
 impl Sink for Children {
     fn concerns(&self, name: &str) -> bool {
-        name.starts_with(RESERVED_PREFIX)
+        name.starts_with(RESERVED_PREFIX) || weakened::may_weaken(self.0)
     }
 
     fn applied(&self, context: &Context, object: Value) {
         let namespace = meta(&object, "namespace").to_owned();
-        if context.index.lock().child_seen(self.0, object) {
-            enqueue(context, &namespace, Lane::Repair);
+        let ours = meta(&object, "name").starts_with(RESERVED_PREFIX);
+        let mut index = context.index.lock();
+        let look = if ours {
+            index.child_seen(self.0, object)
+        } else {
+            index.foreign_seen(self.0, &object)
+        };
+        drop(index);
+        if look {
+            enqueue(context, &namespace, if ours { Lane::Repair } else { Lane::Report });
         }
     }
 
     fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>) {
-        if context.index.lock().child_gone(self.0, namespace, name, last) {
-            enqueue(context, namespace, Lane::Repair);
+        let mut index = context.index.lock();
+        let (look, lane) = if name.starts_with(RESERVED_PREFIX) {
+            (index.child_gone(self.0, namespace, name, last), Lane::Repair)
+        } else {
+            (index.foreign_gone(self.0, namespace, name), Lane::Report)
+        };
+        drop(index);
+        if look {
+            enqueue(context, namespace, lane);
         }
     }
 
@@ -213,7 +263,10 @@ impl Sink for Children {
     }
 
     fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
-        context.index.lock().children_of(self.0)
+        let index = context.index.lock();
+        let mut known = index.children_of(self.0);
+        known.extend(index.foreign_of(self.0));
+        known
     }
 }
 
@@ -362,6 +415,25 @@ impl Sink for Dns {
         // and most often the Service is only being replaced.
         self.0.lock().remove(name);
     }
+
+    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
+        BTreeSet::new()
+    }
+}
+
+struct NodeLocalDns;
+
+impl Sink for NodeLocalDns {
+    fn applied(&self, context: &Context, object: Value) {
+        let found = facts::node_local_dns(&object);
+        // As of the DNS Service: what was found last stays true for what is enforced.
+        if !found.is_empty() {
+            let stated = context.config.cluster_dns.node_local();
+            learn(context, |cluster| cluster.node_local_dns = &found | &stated);
+        }
+    }
+
+    fn deleted(&self, _: &Context, _: &str, _: &str, _: Last<'_>) {}
 
     fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
         BTreeSet::new()

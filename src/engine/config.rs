@@ -1,11 +1,14 @@
 //! The operator's configuration file (`--config`).
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 
 use k8s_openapi::jiff::SignedDuration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::facts::{MOST_ADDRESSES, address};
 use crate::core::select::{ALWAYS_EXCLUDED, glob};
 
 /// The configuration. Every key has a default; an unknown key is refused.
@@ -34,6 +37,9 @@ pub struct Config {
     pub brake: Brake,
     /// How fast namespaces that exist already are enforced for the first time.
     pub rollout: Rollout,
+    /// The longest pause, in seconds, between two repairs of what somebody keeps undoing. Where what is there is weaker
+    /// than what is asked for, it is never more than 5.
+    pub contested_pause_seconds: u32,
     /// What holds for all exceptions.
     pub exceptions: Exceptions,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
@@ -50,6 +56,9 @@ pub struct Brake {
     pub namespaces: u32,
     /// The share of all namespaces that the baseline holds, before or after the change, in percent.
     pub percent: u8,
+    /// The most namespaces that are held and that `excludedNamespaces` may let go when the operator starts with it, where
+    /// that is above the other two.
+    pub confirmed_exclusions: u32,
 }
 
 /// How fast namespaces that exist already are enforced for the first time.
@@ -70,6 +79,15 @@ pub struct ClusterDns {
     pub namespace: String,
     /// Its labels, as a label selector.
     pub label_selector: String,
+    /// Addresses on each node at which pods reach a DNS cache, besides those that are detected.
+    pub node_local_addresses: Vec<String>,
+}
+
+impl ClusterDns {
+    /// The stated addresses of a DNS cache on each node.
+    pub fn node_local(&self) -> BTreeSet<IpAddr> {
+        self.node_local_addresses.iter().filter_map(|a| address(a)).collect()
+    }
 }
 
 /// What holds for all exceptions.
@@ -79,6 +97,9 @@ pub struct Exceptions {
     /// How long after its creation an exception may expire, at the most. Written as in Go, in hours: `720h`.
     #[serde(deserialize_with = "duration")]
     pub max_duration: SignedDuration,
+    /// How long before its expiry that is told, by an event and a condition. Written as in Go, in hours: `24h`.
+    #[serde(deserialize_with = "duration")]
+    pub warn_before: SignedDuration,
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
@@ -139,6 +160,7 @@ impl Default for Config {
             tolerated_percent: 20,
             brake: Brake::default(),
             rollout: Rollout::default(),
+            contested_pause_seconds: 300,
             exceptions: Exceptions::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
@@ -165,6 +187,7 @@ impl Default for Brake {
         Self {
             namespaces: 10,
             percent: 10,
+            confirmed_exclusions: 0,
         }
     }
 }
@@ -183,6 +206,7 @@ impl Default for ClusterDns {
         Self {
             namespace: "kube-system".to_owned(),
             label_selector: "k8s-app=kube-dns".to_owned(),
+            node_local_addresses: Vec::new(),
         }
     }
 }
@@ -191,6 +215,7 @@ impl Default for Exceptions {
     fn default() -> Self {
         Self {
             max_duration: SignedDuration::from_hours(720),
+            warn_before: SignedDuration::from_hours(24),
         }
     }
 }
@@ -249,11 +274,20 @@ impl Config {
         if !(1..=100).contains(&self.rollout.stop_at_refused_percent) {
             return invalid("rollout.stopAtRefusedPercent", "write a number from 1 to 100");
         }
+        if self.contested_pause_seconds > 3600 {
+            return invalid("contestedPauseSeconds", "write a number from 0 to 3600");
+        }
         let longest = self.exceptions.max_duration;
         if !longest.is_positive() || longest > LONGEST_EXCEPTION {
             return invalid(
                 "exceptions.maxDuration",
                 "write a duration of at most 8760h (a year), such as 720h",
+            );
+        }
+        if self.exceptions.warn_before.is_negative() || self.exceptions.warn_before > LONGEST_EXCEPTION {
+            return invalid(
+                "exceptions.warnBefore",
+                "write a duration of at most 8760h (a year), such as 24h, or 0h",
             );
         }
         if self.excluded_namespaces.iter().any(|p| p.is_empty() || p.len() > 63) {
@@ -268,14 +302,24 @@ impl Config {
                 "name the namespace and the labels of the cluster's DNS Service",
             );
         }
+        let addresses = &self.cluster_dns.node_local_addresses;
+        if addresses.len() > MOST_ADDRESSES || addresses.iter().any(|a| address(a).is_none()) {
+            return invalid(
+                "clusterDNS.nodeLocalAddresses",
+                "write at most 16 IP addresses, such as 169.254.20.10, that pods can reach",
+            );
+        }
         Ok(())
+    }
+
+    /// Whether a namespace is out of reach for every baseline, whatever the file says.
+    pub fn always_excludes(&self, namespace: &str) -> bool {
+        ALWAYS_EXCLUDED.contains(&namespace) || namespace == self.own_namespace
     }
 
     /// Whether a namespace is out of reach for every baseline.
     pub fn excludes(&self, namespace: &str) -> bool {
-        ALWAYS_EXCLUDED.contains(&namespace)
-            || namespace == self.own_namespace
-            || self.excluded_namespaces.iter().any(|pattern| glob(pattern, namespace))
+        self.always_excludes(namespace) || self.excluded_namespaces.iter().any(|pattern| glob(pattern, namespace))
     }
 }
 
@@ -319,6 +363,7 @@ mod tests {
             ("workers: many", "workers"),
             ("listen: nowhere", "listen"),
             ("toleratedPercent: 101", "toleratedPercent"),
+            ("contestedPauseSeconds: 3601", "contestedPauseSeconds"),
             ("brake: {percent: 101}", "brake.percent"),
             ("brake: {namespace: 1}", "namespace"),
             ("rollout: {maxNamespacesPerMinute: 0}", "rollout.maxNamespacesPerMinute"),
@@ -332,6 +377,16 @@ mod tests {
             ("exceptions: {maxDuration: 30d}", "write hours, such as 720h"),
             ("exceptions: {maxDuration: 720}", "write hours, such as 720h"),
             ("exceptions: {max: 720h}", "max"),
+            (
+                "clusterDNS: {nodeLocalAddresses: [169.254.20.10/32]}",
+                "nodeLocalAddresses",
+            ),
+            (
+                "clusterDNS: {nodeLocalAddresses: [169.254.20.10, 0.0.0.0]}",
+                "nodeLocalAddresses",
+            ),
+            ("exceptions: {warnBefore: -1h}", "exceptions.warnBefore"),
+            ("exceptions: {warnBefore: 1d}", "write hours, such as 720h"),
         ] {
             let error = load(text).unwrap_err();
             assert!(
@@ -339,6 +394,18 @@ mod tests {
                 "{text}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn stated_addresses_of_node_local_dns_are_taken_as_they_are() {
+        let config = load("clusterDNS: {nodeLocalAddresses: [169.254.25.10, 'fd00::a']}").unwrap();
+        let found: Vec<_> = config
+            .cluster_dns
+            .node_local()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found, ["169.254.25.10", "fd00::a"]);
     }
 
     #[test]

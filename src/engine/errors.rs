@@ -1,6 +1,9 @@
 //! What a failed request means for the work.
 
+use std::time::Duration;
+
 use kube::Error;
+use kube::core::Status;
 
 use crate::core::object::RESERVED_PREFIX;
 use crate::core::settle::Failure;
@@ -15,12 +18,31 @@ pub enum Failed {
     Gone,
     /// It cannot be done as things are: try again later, and say so.
     Blocked(Failure),
-    /// The API server did not do it this time: try again soon.
-    Transient(Failure),
+    /// The API server did not do it this time, as far as is known: try again soon, but not before it asks for it.
+    Transient(Failure, Option<Duration>),
+}
+
+/// The longest that the API server is obeyed when it asks to be left alone.
+const LONGEST_AFTER: Duration = Duration::from_secs(300);
+/// How long it is left alone when it says that it has too much to do and not for how long: what it tells in a header,
+/// which does not get here (source: `pkg/server/filters` of kube-apiserver, `Retry-After: 1`).
+const TOO_MUCH: Duration = Duration::from_secs(1);
+
+impl Failed {
+    /// How long to wait before the next try: this long, or longer if the API server asks for it.
+    pub fn wait(&self, usual: Duration) -> Duration {
+        match self {
+            Self::Transient(_, Some(after)) => usual.max(*after),
+            _ => usual,
+        }
+    }
 }
 
 /// The text with which the API server refuses to let a grant exceed what the operator has itself.
 const ESCALATION: &str = "attempting to grant RBAC permissions not currently held";
+
+/// What the API server says of a kind that it does not serve (any more).
+const NOT_SERVED: &str = "404 page not found";
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
@@ -31,10 +53,11 @@ impl From<Error> for Failed {
 /// Judges a failed request.
 pub fn judge(error: &Error) -> Failed {
     let Error::Api(status) = error else {
-        return Failed::Transient(Failure {
-            reason: "APIServerUnavailable",
+        let failure = Failure {
+            reason: Failure::UNAVAILABLE,
             message: bounded(&error.to_string(), 512),
-        });
+        };
+        return Failed::Transient(failure, None);
     };
     let message = bounded(&status.message, 1024);
     let causes = status.details.iter().flat_map(|d| &d.causes);
@@ -58,7 +81,15 @@ pub fn judge(error: &Error) -> Failed {
             })
         }
         403 if causes.into_iter().any(|c| c.reason == "NamespaceTerminating") => Failed::Gone,
-        404 => Failed::Gone,
+        404 if status.reason == "NotFound" || status.message == NOT_SERVED => Failed::Gone,
+        // A page of something in between, such as a load balancer without a backend: it knows of no object.
+        404 => Failed::Transient(
+            Failure {
+                reason: "APIServerUnavailable",
+                message,
+            },
+            None,
+        ),
         403 if message.contains(ESCALATION) => Failed::Blocked(Failure {
             reason: "GrantRefused",
             message: refusal(&message),
@@ -71,14 +102,27 @@ pub fn judge(error: &Error) -> Failed {
             reason: "Refused",
             message,
         }),
-        429 | 500..=599 => Failed::Transient(Failure {
-            reason: "APIServerBusy",
-            message,
-        }),
+        429 | 500..=599 => Failed::Transient(
+            Failure {
+                reason: Failure::BUSY,
+                message,
+            },
+            after(status),
+        ),
         _ => Failed::Blocked(Failure {
             reason: "Refused",
             message,
         }),
+    }
+}
+
+/// How long the API server asks to be left alone.
+fn after(status: &Status) -> Option<Duration> {
+    let asked = status.details.as_ref().map_or(0, |d| d.retry_after_seconds);
+    match (asked, status.code) {
+        (0, 429) => Some(TOO_MUCH),
+        (0, _) => None,
+        (seconds, _) => Some(Duration::from_secs(seconds.into()).min(LONGEST_AFTER)),
     }
 }
 
@@ -98,16 +142,59 @@ fn refusal(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::Status;
+    use serde_json::json;
 
     use super::*;
 
     fn judged(code: u16, message: &str) -> Failed {
+        judged_with(code, "", message)
+    }
+
+    fn judged_with(code: u16, reason: &str, message: &str) -> Failed {
         judge(&Error::Api(Box::new(Status {
             code,
+            reason: reason.into(),
             message: message.into(),
             ..Status::default()
         })))
+    }
+
+    /// How long an answer makes the next try wait, at the least.
+    fn asked(code: u16, seconds: u32) -> Option<u64> {
+        let status = json!({"code": code, "details": {"retryAfterSeconds": seconds}});
+        match judge(&Error::Api(serde_json::from_value(status).unwrap())) {
+            Failed::Transient(_, after) => after.map(|after| after.as_secs()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_api_server_is_left_alone_for_as_long_as_it_asks_up_to_a_bound() {
+        assert_eq!(asked(429, 7), Some(7));
+        assert_eq!(asked(503, 30), Some(30));
+        assert_eq!(asked(500, 0), None);
+        assert_eq!(asked(429, 100_000), Some(300));
+        // Overload is answered without a body that says for how long.
+        let Failed::Transient(_, after) = judged(429, "Too many requests, please try again later.") else {
+            panic!()
+        };
+        assert_eq!(after, Some(Duration::from_secs(1)));
+        let wait = |after| {
+            let failure = Failure {
+                reason: Failure::BUSY,
+                message: String::new(),
+            };
+            Failed::Transient(failure, after).wait(Duration::from_secs(5)).as_secs()
+        };
+        assert_eq!((wait(None), wait(Some(Duration::from_secs(2)))), (5, 5));
+        assert_eq!(wait(Some(Duration::from_secs(60))), 60);
+        assert_eq!(Failed::Conflict.wait(Duration::from_secs(5)).as_secs(), 5);
+    }
+
+    #[test]
+    fn an_answer_that_does_not_come_is_tried_again() {
+        let error = Error::Service("the API server did not answer in time".into());
+        assert!(matches!(judge(&error), Failed::Transient(f, None) if f.reason == Failure::UNAVAILABLE));
     }
 
     #[test]
@@ -128,12 +215,21 @@ mod tests {
     #[test]
     fn only_what_may_pass_by_itself_is_tried_again_soon() {
         assert_eq!(judged(409, ""), Failed::Conflict);
-        assert_eq!(judged(404, ""), Failed::Gone);
+        assert_eq!(judged_with(404, "NotFound", ""), Failed::Gone);
         for code in [429, 500, 503, 504] {
-            assert!(matches!(judged(code, ""), Failed::Transient(_)), "{code}");
+            assert!(matches!(judged(code, ""), Failed::Transient(..)), "{code}");
         }
         for code in [400, 403, 422] {
             assert!(matches!(judged(code, ""), Failed::Blocked(_)), "{code}");
         }
+    }
+
+    #[test]
+    fn only_the_api_server_itself_knows_that_something_is_not_there() {
+        assert_eq!(judged(404, NOT_SERVED), Failed::Gone);
+        let page = "<html><body>default backend - 404</body></html>";
+        // This is what kube makes of what is no Status.
+        let failed = judged_with(404, "Failed to parse error data", page);
+        assert!(matches!(failed, Failed::Transient(..)), "{failed:?}");
     }
 }

@@ -1,6 +1,8 @@
 //! Kubernetes events: on transitions, never many, and never in the way of the work: they wait in a bounded line of their
 //! own, and what does not fit is dropped (status, reports and metrics tell it too).
 
+use std::collections::HashMap;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -9,14 +11,24 @@ use tokio::time::Instant;
 
 use super::work::in_time;
 use crate::api::GROUP;
-use crate::api::v1alpha1::{BaselineReport, DriftRecord, SecurityBaselineStatus};
+use crate::api::v1alpha1::{BaselineExceptionStatus, BaselineReport, SecurityBaselineStatus};
 use crate::controls;
 use crate::core::object::FIELD_MANAGER;
+use crate::core::settle::Attempt;
 use crate::core::text::bounded;
 
 /// How many events may come at once, and how many a second after that: a storm of drift is told by metrics and reports.
-const BURST: f64 = 25.0;
-const PER_SECOND: f64 = 2.0;
+const ALL: Rate = Rate {
+    burst: 25.0,
+    per_second: 2.0,
+};
+/// How many may be for one namespace: one noisy tenant is not to take the events of all others.
+const EACH: Rate = Rate {
+    burst: 5.0,
+    per_second: 1.0 / 30.0,
+};
+/// How many namespaces are told apart for that; beyond it, the share of all is what bounds them.
+const MOST_EACH: usize = 1024;
 /// How many events may wait to be published.
 const WAITING: usize = 64;
 /// How many objects of one report are told of by an event each.
@@ -50,18 +62,87 @@ pub fn events(client: Client) -> (Events, Publisher) {
 impl Publisher {
     /// Publishes for ever.
     pub async fn run(mut self) {
-        let (mut allowance, mut since) = (BURST, Instant::now());
+        let mut shares = Shares::default();
         while let Some((regarding, event)) = self.line.recv().await {
-            allowance = (allowance + since.elapsed().as_secs_f64() * PER_SECOND).min(BURST);
-            since = Instant::now();
-            if allowance < 1.0 {
+            if !shares.take(regarding.namespace.as_deref()) {
                 continue;
             }
-            allowance -= 1.0;
             if let Err(error) = in_time(self.recorder.publish(&event, &regarding)).await {
                 tracing::warn!(%error, reason = event.reason, "an event could not be published");
             }
         }
+    }
+}
+
+/// How many events may come.
+#[derive(Clone, Copy)]
+struct Rate {
+    burst: f64,
+    per_second: f64,
+}
+
+/// What is left of a rate.
+struct Share {
+    left: f64,
+    since: Instant,
+}
+
+impl Share {
+    fn full(rate: Rate) -> Self {
+        Self {
+            left: rate.burst,
+            since: Instant::now(),
+        }
+    }
+
+    fn refill(&mut self, rate: Rate) {
+        self.left = (self.left + self.since.elapsed().as_secs_f64() * rate.per_second).min(rate.burst);
+        self.since = Instant::now();
+    }
+}
+
+/// What is left for each namespace, and for all together.
+struct Shares {
+    all: Share,
+    each: HashMap<String, Share>,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self {
+            all: Share::full(ALL),
+            each: HashMap::new(),
+        }
+    }
+}
+
+impl Shares {
+    /// Takes one event's part, if there is one left. What is about no namespace has only its part in all.
+    fn take(&mut self, namespace: Option<&str>) -> bool {
+        self.all.refill(ALL);
+        if self.all.left < 1.0 {
+            return false;
+        }
+        if self.each.len() >= MOST_EACH {
+            self.each.retain(|_, share| {
+                share.refill(EACH);
+                share.left < EACH.burst
+            });
+        }
+        let room = self.each.len() < MOST_EACH;
+        if let Some(namespace) = namespace.filter(|n| room || self.each.contains_key(*n)) {
+            let share = self
+                .each
+                .entry(namespace.to_owned())
+                .or_insert_with(|| Share::full(EACH));
+            share.refill(EACH);
+            if share.left < 1.0 {
+                return false;
+            }
+            share.left -= 1.0;
+        }
+        self.all.left -= 1.0;
+        true
     }
 }
 
@@ -94,30 +175,60 @@ impl Events {
         }
     }
 
-    /// Tells a tenant of drift that was repaired in its namespace: one event for each object.
-    pub fn drift(&self, namespace: &str, uid: &str, records: &[DriftRecord]) {
+    /// Tells how an exception stands where that changed, and that it ends soon.
+    pub fn exception(&self, name: &str, uid: &str, before: &BaselineExceptionStatus, after: &BaselineExceptionStatus) {
+        let regarding = ours("BaselineException", name, uid);
+        for condition in &after.conditions {
+            let stood = before.conditions.iter().find(|c| c.type_ == condition.type_);
+            let (told, warns) = match (condition.type_.as_str(), condition.reason.as_str()) {
+                ("Active", "Active" | "Expired") => (true, false),
+                ("Active", "MatchesNothing" | "Refused") => (true, true),
+                ("ExpiringSoon", _) => (condition.status == "True", true),
+                _ => (false, false),
+            };
+            if told && stood.is_none_or(|stood| stood.reason != condition.reason) {
+                let what = (&*condition.reason, &*condition.type_, &*condition.message);
+                self.tell(&regarding, None, warns, what);
+            }
+        }
+    }
+
+    /// Tells a tenant of drift in its namespace, one event for each object: of what is recorded newly, and of what was
+    /// recorded earlier and is repaired now.
+    pub fn drift<'a>(&self, namespace: &str, uid: &str, attempt: &'a Attempt) {
         let regarding = ObjectReference {
             namespace: Some(namespace.to_owned()),
             ..ours("BaselineReport", BaselineReport::NAME, uid)
         };
         let mut told: Vec<&str> = Vec::new();
-        for record in records {
-            if told.contains(&record.object.as_str()) || told.len() == OBJECTS {
-                continue;
+        let mut tell = |object: &'a str, path: &str, reason: &str, action: &str, note: &str| {
+            if told.contains(&object) || told.len() == OBJECTS {
+                return;
             }
-            told.push(&record.object);
+            told.push(object);
+            // Object and field go along: events of one reason on one report would else be taken for one and the same.
+            let related = related(namespace, object, path);
+            self.tell(&regarding, related, true, (reason, action, note));
+        };
+        for record in &attempt.records {
             let what = if record.path.is_empty() {
                 "it was deleted".to_owned()
             } else {
                 format!("{} was changed", record.path)
             };
+            let (reason, action, outcome) = match record.repaired {
+                Some(_) => ("DriftRepaired", "Repair", "is repaired"),
+                None => ("DriftFound", "Report", "is not repaired so far"),
+            };
             let note = format!(
-                "{}: {what}, and is repaired; claimed by {}",
+                "{}: {what}, and {outcome}; claimed by {}",
                 record.object, record.claimed_by
             );
-            // The object goes along: events of one reason on one report would else be taken for one and the same.
-            let related = related(namespace, &record.object);
-            self.tell(&regarding, related, true, ("DriftRepaired", "Repair", &note));
+            tell(&record.object, &record.path, reason, action, &note);
+        }
+        for (object, path, seen) in attempt.mended.keys() {
+            let note = format!("{object}: what departed since {seen} is repaired");
+            tell(object, path, "DriftRepaired", "Repair", &note);
         }
     }
 
@@ -150,8 +261,8 @@ fn ours(kind: &str, name: &str, uid: &str) -> ObjectReference {
     }
 }
 
-/// The object that is shown as kind/name.
-fn related(namespace: &str, object: &str) -> Option<ObjectReference> {
+/// The object that is shown as kind/name, and a field of it.
+fn related(namespace: &str, object: &str, path: &str) -> Option<ObjectReference> {
     let (kind, name) = object.split_once('/')?;
     let child = controls::kind_named(kind);
     Some(ObjectReference {
@@ -159,6 +270,7 @@ fn related(namespace: &str, object: &str) -> Option<ObjectReference> {
         kind: Some(kind.to_owned()),
         name: Some(name.to_owned()),
         namespace: child.map(|_| namespace.to_owned()),
+        field_path: (!path.is_empty()).then(|| path.to_owned()),
         ..ObjectReference::default()
     })
 }
@@ -169,13 +281,29 @@ mod tests {
 
     #[test]
     fn an_object_in_an_event_is_named_in_full() {
-        let policy = related("team-a", "NetworkPolicy/security-baseline-x").unwrap();
+        let policy = related("team-a", "NetworkPolicy/security-baseline-x", "spec.ingress[0]").unwrap();
+        assert_eq!(policy.field_path.as_deref(), Some("spec.ingress[0]"));
         assert_eq!(policy.api_version.as_deref(), Some("networking.k8s.io/v1"));
         assert_eq!(policy.namespace.as_deref(), Some("team-a"));
-        let namespace = related("team-a", "Namespace/team-a").unwrap();
+        let namespace = related("team-a", "Namespace/team-a", "").unwrap();
         assert_eq!(
             (namespace.api_version.as_deref(), namespace.namespace),
             (Some("v1"), None)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_noisy_tenant_takes_its_own_events_and_not_those_of_others() {
+        let mut shares = Shares::default();
+        let taken = (0..1000).filter(|_| shares.take(Some("noisy"))).count();
+        assert_eq!(taken, 5);
+        assert!((0..5).all(|_| shares.take(Some("other"))));
+        assert!((0..5).all(|_| shares.take(None)), "of a baseline");
+        tokio::time::advance(std::time::Duration::from_secs(31)).await;
+        assert!(shares.take(Some("noisy")) && !shares.take(Some("noisy")));
+        // All together are bounded too, and so is what is remembered of each.
+        let taken = (0..5000).filter(|i: &i32| shares.take(Some(&i.to_string()))).count();
+        assert!((24..=25).contains(&taken), "{taken}");
+        assert!(shares.each.len() <= MOST_EACH);
     }
 }

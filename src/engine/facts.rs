@@ -1,6 +1,7 @@
 //! From API objects to the facts that a plan sees.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
@@ -10,11 +11,12 @@ use crate::api::v1alpha1::{
 };
 use crate::controls;
 use crate::core::conditions;
-use crate::core::drift::claimed_by;
+use crate::core::drift::{Claim, Segment, Since, claim};
 use crate::core::fight::{Contest, Fights};
 use crate::core::object::{ChildId, Digest, FIELD_MANAGER};
+use crate::core::text::bounded;
 use crate::core::world::{
-    Destination, GrantableRule, Membership, NamespaceFacts, Prior, PriorDrift, Recorded, RecordedLabel,
+    Destination, GrantableRule, Kept, Membership, NamespaceFacts, Prior, PriorDrift, Recorded, RecordedLabel,
 };
 
 /// A text field of an object's metadata; empty where it is missing.
@@ -25,6 +27,7 @@ pub fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
 /// What a plan may know of a namespace.
 pub fn namespace(object: &Value) -> NamespaceFacts {
     let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+    let our_labels = our_labels(object);
     NamespaceFacts {
         name: meta(object, "name").to_owned(),
         uid: meta(object, "uid").to_owned(),
@@ -32,10 +35,42 @@ pub fn namespace(object: &Value) -> NamespaceFacts {
         labels: labels
             .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
             .collect(),
-        our_labels: our_labels(object),
-        claimed_by: claimed_by(object),
+        claims: claims(object, &our_labels),
+        our_labels,
         terminating: object["metadata"]["deletionTimestamp"].is_string(),
     }
+}
+
+/// Who claims the present values of the labels that a baseline may ask for. What our own apply owns, and nobody else
+/// does, needs no room: there are as many namespaces as the cluster has.
+fn claims(object: &Value, ours: &BTreeSet<String>) -> BTreeMap<String, Claim> {
+    let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+    labels
+        .filter(|(key, _)| key.starts_with(controls::POD_SECURITY))
+        .map(|(key, _)| {
+            let path = ["metadata", "labels", key].map(Segment::Key);
+            (key.clone(), claim(object, &path, true))
+        })
+        .filter(|(key, claim)| !(claim.states_our_name() && ours.contains(key)))
+        .collect()
+}
+
+/// What keeps an object from going when it is deleted, if something does, and who claims to have set that.
+pub fn kept(object: &Value) -> Option<Kept> {
+    let finalizers: Vec<&str> = object["metadata"]["finalizers"]
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    if finalizers.is_empty() {
+        return None;
+    }
+    let path = ["metadata", "finalizers"].map(Segment::Key);
+    Some(Kept {
+        finalizers: bounded(&finalizers.join(", "), 256),
+        by: claim(object, &path, true).by,
+        deleted: object["metadata"]["deletionTimestamp"].is_string(),
+    })
 }
 
 /// The keys of the labels that our own server-side apply owns.
@@ -85,13 +120,32 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
                 (entry.key.clone(), recorded)
             })
             .collect(),
+        enforced_before: report
+            .controls
+            .iter()
+            .filter(|control| control.enforced_before)
+            .map(|control| control.name.clone())
+            .collect(),
         conditions: conditions::prior(&report.conditions),
         drift: PriorDrift {
             total: report.drift.total,
             repaired: report.drift.repaired,
             last_seen: report.drift.last_seen,
             last_claimed_by: report.drift.last_claimed_by.clone(),
+            open: report
+                .drift
+                .open
+                .iter()
+                .map(|open| {
+                    let since = Since {
+                        seen: open.seen,
+                        number: open.number,
+                    };
+                    ((open.object.clone(), open.path.clone()), since)
+                })
+                .collect(),
         },
+        taken_over: !report.taken_over.is_empty(),
     }
 }
 
@@ -207,6 +261,31 @@ pub fn endpoints(slice: &Value) -> Option<Destination> {
     })
 }
 
+/// The addresses on each node at which pods reach a NodeLocal DNSCache, by the `bind` lines of its Corefile: a
+/// link-local one, and where kube-proxy works with iptables also the DNS Service's own, which is answered on the node.
+/// What is no address (a placeholder that nobody filled in, the name of an interface) is none.
+///
+/// Sources: `cluster/addons/dns/nodelocaldns/nodelocaldns.yaml` of Kubernetes,
+/// <https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/>, <https://coredns.io/plugins/bind/>.
+pub fn node_local_dns(config_map: &Value) -> BTreeSet<IpAddr> {
+    let corefile = config_map["data"]["Corefile"].as_str().unwrap_or_default();
+    let bound = corefile.lines().filter_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        (words.next()? == "bind").then(|| words.take_while(|word| *word != "{"))
+    });
+    bound.flatten().filter_map(address).take(MOST_ADDRESSES).collect()
+}
+
+/// The most addresses of node-local DNS that are allowed.
+pub const MOST_ADDRESSES: usize = 16;
+
+/// An address that a pod can reach on its node: none of `0.0.0.0`, loopback and multicast.
+pub fn address(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok()?.to_canonical();
+    let nowhere = address.is_unspecified() || address.is_loopback() || address.is_multicast();
+    (!nowhere && address != Ipv4Addr::BROADCAST).then_some(address)
+}
+
 /// The rules of a ClusterRole that are about resources.
 pub fn grantable(role: &Value) -> Vec<GrantableRule> {
     let list = |value: &Value| -> Vec<String> {
@@ -232,36 +311,4 @@ pub fn grantable(role: &Value) -> Vec<GrantableRule> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn dns_is_where_the_services_pods_listen_and_not_their_metrics() {
-        let service = json!({
-            "metadata": {"name": "kube-dns", "namespace": "kube-system"},
-            "spec": {"selector": {"k8s-app": "kube-dns"}, "ports": [
-                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 1053},
-                {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": "dns-tcp"},
-                {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
-            ]},
-        });
-        let found = serde_json::to_value(dns(&service).unwrap().ports).unwrap();
-        assert_eq!(
-            found,
-            json!([{"protocol": "UDP", "port": 1053}, {"protocol": "TCP", "port": "dns-tcp"}])
-        );
-        assert!(dns(&json!({"spec": {"ports": [{"port": 53}]}})).is_none());
-    }
-
-    #[test]
-    fn a_label_is_ours_when_our_apply_owns_it() {
-        let object = json!({"metadata": {"name": "a", "managedFields": [
-            {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": {"f:a/b": {}}}}},
-            {"manager": FIELD_MANAGER, "operation": "Update", "fieldsV1": {"f:metadata": {"f:labels": {"f:c": {}}}}},
-            {"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": {"f:d": {}}}}},
-        ]}});
-        assert_eq!(namespace(&object).our_labels, BTreeSet::from(["a/b".to_owned()]));
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 
 mod baselines;
 mod children;
+mod exceptions;
+mod foreign;
 mod reports;
 mod work;
 
@@ -16,7 +18,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::apply::Reply;
+use super::apply::Effect;
 use super::baselines::only_audited;
 use super::config::Config;
 use super::facts::{self, meta};
@@ -31,7 +33,9 @@ use crate::core::plan::{Action, Plan, Step};
 use crate::core::settle::{Attempt, MemberStanding, Settled, meaning};
 use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
-use crate::core::world::{Baseline, Checked, ClusterFacts, Live, NamespaceFacts, Prior, Recorded, World};
+use crate::core::world::{
+    Baseline, Checked, ClusterFacts, Kept, Live, NamespaceFacts, Prior, PriorDrift, Recorded, Weakening, World,
+};
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
@@ -44,11 +48,16 @@ pub struct Index {
     config: Config,
     namespaces: BTreeMap<Arc<str>, NamespaceEntry>,
     baselines: BTreeMap<Arc<str>, BaselineEntry>,
+    exceptions: exceptions::Exceptions,
     cluster: Arc<ClusterFacts>,
+    /// Namespaces that are held although the configuration excludes them: too many at once, and nobody confirmed it.
+    unreleased: BTreeSet<Arc<str>>,
     /// Whether every kind was listed once: before that, absence means nothing.
     synced: bool,
     /// What distinct sets of baselines mean together, by the addresses of the baselines, which it keeps alive.
     effective: HashMap<Box<[usize]>, Arc<Effective>>,
+    /// Every weakening that was seen, once: there are only a few ways to undo something.
+    weakenings: Vec<Arc<Weakening>>,
     /// How many objects are kept as evidence.
     evidence: usize,
     /// Whether the configuration says stop.
@@ -68,8 +77,12 @@ struct NamespaceEntry {
     attempt: Attempt,
     /// How it stands with each baseline that holds it.
     settled: Option<Vec<MemberStanding>>,
+    /// What is there of exceptions.
+    judged: Option<exceptions::Judged>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
+    /// What of others stands here and undoes a control.
+    foreign: BTreeMap<ChildId, Arc<Weakening>>,
     /// When it is its turn to be enforced for the first time, in the rollout of each baseline that gave it one.
     turns: BTreeMap<String, Turn>,
     /// What was found before anything is newly enforced.
@@ -78,6 +91,8 @@ struct NamespaceEntry {
     fights: Fights,
     /// When its report was written last.
     reported: Option<Instant>,
+    /// Whether a repair of the Namespace itself changed nothing, and that was said.
+    false_alarm: bool,
 }
 
 /// A namespace's turn in a rollout.
@@ -95,6 +110,11 @@ struct ChildEntry {
     /// The resourceVersion of the newest that is known of it, be it an event, an answer or its deletion. Answers to our
     /// own requests overtake events, and are overtaken by them: whatever is older says nothing.
     version: u64,
+    /// Whether a repair of it changed nothing, and that was said.
+    false_alarm: bool,
+    /// The UID that we are deleting or have deleted, where the object was as we wrote it: that it is gone is nobody else's
+    /// doing.
+    leaving: Option<String>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -102,6 +122,8 @@ struct Fingerprint {
     uid: String,
     resource_version: String,
     digest: Digest,
+    /// What keeps it from going; most objects have nothing of that kind.
+    kept: Option<Arc<Kept>>,
 }
 
 /// What is known of an object that is gone: nothing, if it vanished while nobody watched.
@@ -160,8 +182,8 @@ pub struct ReportSeen {
     pub resource_version: String,
     /// The digest of what it means.
     pub meaning: Digest,
-    /// How often something drifted, by it.
-    pub drifted: i64,
+    /// Whether it holds records that the next one continues.
+    pub continued: bool,
 }
 
 impl Index {
@@ -169,12 +191,18 @@ impl Index {
     pub fn new(config: Config) -> Self {
         Self {
             stopped: config.stop,
-            config,
             namespaces: BTreeMap::new(),
             baselines: BTreeMap::new(),
-            cluster: Arc::default(),
+            unreleased: BTreeSet::new(),
+            exceptions: exceptions::Exceptions::default(),
+            cluster: Arc::new(ClusterFacts {
+                node_local_dns: config.cluster_dns.node_local(),
+                ..ClusterFacts::default()
+            }),
+            config,
             synced: false,
             effective: HashMap::new(),
+            weakenings: Vec::new(),
             evidence: 0,
         }
     }
@@ -188,7 +216,48 @@ impl Index {
     /// that has a report.
     pub fn all_synced(&mut self) -> Vec<Arc<str>> {
         self.synced = true;
+        self.brake_exclusions();
         self.names(|index, name, entry| entry.report.is_some() || index.is_selected(name, entry))
+    }
+
+    /// Keeps holding what the configuration excludes now, if that is too much at once.
+    fn brake_exclusions(&mut self) {
+        let held = |entry: &NamespaceEntry| entry.prior.as_ref().is_some_and(|prior| !prior.members.is_empty());
+        let held: Vec<&Arc<str>> = self
+            .namespaces
+            .iter()
+            .filter(|(_, e)| held(e))
+            .map(|(name, _)| name)
+            .collect();
+        let excluded: BTreeSet<Arc<str>> = held
+            .iter()
+            .filter(|name| self.config.excludes(name) && !self.config.always_excludes(name))
+            .map(|name| Arc::clone(name))
+            .collect();
+        let brake = self.config.brake;
+        let at_most = |limit: u32| excluded.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
+        let small = at_most(brake.namespaces) || excluded.len() * 100 <= usize::from(brake.percent) * held.len();
+        if !small && !at_most(brake.confirmed_exclusions) {
+            self.unreleased = excluded;
+        }
+    }
+
+    /// What is told of namespaces that are held although the configuration excludes them.
+    pub fn unreleased(&self, uid: &str) -> Option<String> {
+        let count = self.unreleased.len();
+        let holds = |name: &&Arc<str>| {
+            let prior = self.namespaces.get(*name).and_then(|entry| entry.prior.as_ref());
+            prior.is_some_and(|prior| prior.members.contains_key(uid))
+        };
+        let first = self.unreleased.iter().find(holds)?;
+        Some(format!(
+            "the operator's configuration excludes {count} namespaces that are held, such as {first}; they stay held until it says brake.confirmedExclusions: {count} (or excludes fewer)"
+        ))
+    }
+
+    /// Whether a namespace is out of reach for every baseline.
+    fn excludes(&self, name: &str) -> bool {
+        self.config.excludes(name) && !self.unreleased.contains(name)
     }
 
     /// Whether every kind was listed.
@@ -210,7 +279,7 @@ impl Index {
     }
 
     fn is_selected(&self, name: &str, entry: &NamespaceEntry) -> bool {
-        !self.config.excludes(name) && !self.members(entry).holding.is_empty()
+        !self.excludes(name) && !self.members(entry).holding.is_empty()
     }
 
     /// The baselines of a namespace.
@@ -244,18 +313,18 @@ impl Index {
         let facts = facts::namespace(object);
         let version = version_number(meta(object, "resourceVersion"));
         let name = facts.name.clone();
-        let excluded = self.config.excludes(&name);
+        let excluded = self.excludes(&name);
         let entry = self.entry(&name);
         if version < entry.version {
             return false;
         }
         entry.version = version;
         let known = entry.facts.as_ref();
-        // Who touched the namespace last is only told where something else is to be told.
+        // Who claims a label is only told where something else is to be told.
         let same = |known: &NamespaceFacts| {
             *known
                 == NamespaceFacts {
-                    claimed_by: known.claimed_by.clone(),
+                    claims: known.claims.clone(),
                     ..facts.clone()
                 }
         };
@@ -273,11 +342,18 @@ impl Index {
         }
         let had_report = entry.report.is_some();
         entry.facts = Some(facts);
+        entry.fights.touched(&format!("Namespace/{name}"));
         self.evidence -= dropped;
         let Some(entry) = self.namespaces.get(name.as_str()) else {
             return false;
         };
         self.synced && !excluded && (had_report || self.is_selected(&name, entry))
+    }
+
+    /// The resourceVersion of a namespace, if it still is as these facts say.
+    pub fn version_of(&self, facts: &NamespaceFacts) -> Option<String> {
+        let entry = self.namespaces.get(facts.name.as_str())?;
+        (entry.facts.as_ref() == Some(facts)).then(|| entry.version.to_string())
     }
 
     /// Forgets a namespace. Answers the baselines whose counts change.
@@ -287,6 +363,7 @@ impl Index {
             entry.facts = None;
             entry.prior = None;
             entry.settled = None;
+            entry.judged = None;
             entry.attempt = Attempt::default();
             entry.retries = <(u32, Duration)>::default();
         }
@@ -299,7 +376,7 @@ impl Index {
         let Some(entry) = self.namespaces.get(name) else {
             return Vec::new();
         };
-        if self.config.excludes(name) || entry.facts.as_ref().is_none_or(|facts| facts.terminating) {
+        if self.excludes(name) || entry.facts.as_ref().is_none_or(|facts| facts.terminating) {
             return Vec::new();
         }
         let holding = self.members(entry).holding;
@@ -308,7 +385,10 @@ impl Index {
 
     fn forget_if_empty(&mut self, name: &str) {
         let empty = |e: &NamespaceEntry| {
-            e.facts.is_none() && e.report.is_none() && e.children.values().all(|c| c.live.is_none())
+            e.facts.is_none()
+                && e.report.is_none()
+                && e.foreign.is_empty()
+                && e.children.values().all(|c| c.live.is_none())
         };
         if self.namespaces.get(name).is_some_and(empty)
             && let Some(entry) = self.namespaces.remove(name)
@@ -344,6 +424,10 @@ fn version_number(version: &str) -> u64 {
     version.parse().unwrap_or(u64::MAX)
 }
 
+pub use exceptions::ExceptionEntry;
+
+#[cfg(test)]
+mod exceptions_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]

@@ -25,6 +25,10 @@ pub struct Metrics {
     pub namespaces: IntGaugeVec,
     /// Each baseline's conditions: 1 where one holds.
     pub conditions: IntGaugeVec,
+    /// Exceptions, by state.
+    pub exceptions: IntGaugeVec,
+    /// When each exception expires, in seconds since 1970.
+    pub exception_expiry: IntGaugeVec,
     /// Keys that wait, by lane.
     pub queued: IntGaugeVec,
     /// Whether each watch has listed, and is not broken.
@@ -85,6 +89,12 @@ impl Metrics {
             "Whether a condition of a baseline holds (1) or not (0).",
             &["baseline", "condition"],
         )?;
+        let exceptions = gauges("exceptions", "Exceptions, by state.", &["state"])?;
+        let exception_expiry = gauges(
+            "exception_expiry_timestamp_seconds",
+            "When an exception expires, or expired, in seconds since 1970.",
+            &["exception"],
+        )?;
         let queued = gauges("queue_depth", "Work that waits, by lane.", &["lane"])?;
         let watch_up = gauges(
             "watch_up",
@@ -93,7 +103,10 @@ impl Metrics {
         )?;
         let watch_failures = counters("watch_failures_total", "Breaks of a watch.", &["watch"])?;
         let reports = counter("reports_written_total", "Reports that were written.")?;
-        let statuses = counter("statuses_written_total", "Statuses of baselines that were written.")?;
+        let statuses = counter(
+            "statuses_written_total",
+            "Statuses of baselines and exceptions that were written.",
+        )?;
         let status_failures = counter(
             "status_failures_total",
             "Reports and statuses that could not be written.",
@@ -124,6 +137,8 @@ impl Metrics {
             status_failures,
             namespaces,
             conditions,
+            exceptions,
+            exception_expiry,
             queued,
             watch_up,
             watch_failures,

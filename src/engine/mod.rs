@@ -6,6 +6,7 @@
 // The modules outside may have neither client nor clock; this one is where they belong.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod answer;
 pub mod apply;
 pub mod baselines;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod cluster;
 pub mod config;
 pub mod errors;
 pub mod events;
+pub mod exceptions;
 pub mod facts;
 pub mod http;
 pub mod index;

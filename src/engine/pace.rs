@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The fewest writes after which a rollout may be judged.
-const FEWEST: u32 = 20;
+/// In how many namespaces writes were refused before a rollout may be judged: one tenant alone must not stop it.
+const FEWEST: u32 = 5;
 
 /// The rollouts of all baselines.
 #[derive(Default)]
@@ -22,6 +22,8 @@ struct Rollout {
     next: Option<Instant>,
     done: u32,
     refused: u32,
+    /// In how many namespaces something was refused.
+    refusing: u32,
     stopped: bool,
 }
 
@@ -58,9 +60,10 @@ impl Pace {
         let rollout = rollouts.entry(baseline.to_owned()).or_default();
         rollout.done = rollout.done.saturating_add(done);
         rollout.refused = rollout.refused.saturating_add(refused);
+        rollout.refusing = rollout.refusing.saturating_add(refused.min(1));
         let all = rollout.done.saturating_add(rollout.refused);
         let too_many = u64::from(rollout.refused) * 100 > u64::from(all) * u64::from(stop_at_percent);
-        let stops = !rollout.stopped && all >= FEWEST && too_many;
+        let stops = !rollout.stopped && rollout.refusing >= FEWEST && too_many;
         rollout.stopped |= stops;
         stops
     }
@@ -107,13 +110,18 @@ mod tests {
     #[test]
     fn a_rollout_stops_when_too_many_writes_are_refused_and_begins_anew_when_told() {
         let pace = Pace::default();
-        assert!(!pace.count("a", 10, 5, 20), "too early to say");
+        assert!(!pace.count("a", 0, 70, 20), "one namespace is not enough");
+        for _ in 0..3 {
+            assert!(!pace.count("a", 4, 3, 20));
+        }
         assert!(pace.count("a", 4, 1, 20));
         assert!(!pace.count("a", 0, 1, 20), "told once");
-        assert_eq!(pace.stopped("a"), Some((7, 21)));
+        assert_eq!(pace.stopped("a"), Some((81, 97)));
         assert_eq!(pace.turn("a", 60), Turn::Stopped);
         pace.begin("a");
         assert_eq!(pace.stopped("a"), None);
-        assert!(!pace.count("a", 96, 20, 20), "not above the share");
+        for _ in 0..10 {
+            assert!(!pace.count("a", 8, 2, 20), "not above the share");
+        }
     }
 }

@@ -122,7 +122,12 @@ fn violations(namespace: &str, warnings: &[String]) -> Option<Held> {
         id: None,
         reason: "ViolatingPods",
         message: format!(
-            "{pods} pods violate the level that would be enforced, and could not be made anew ({checked}): {}; {WAY_OUT}",
+            "{} the level that would be enforced, and could not be made anew ({checked}): {}; {WAY_OUT}",
+            if pods == 1 {
+                "1 pod violates".to_owned()
+            } else {
+                format!("{pods} pods violate")
+            },
             bounded(&lines.join("; "), 400),
         ),
     })

@@ -17,6 +17,8 @@ pub enum Key {
     Namespace(Arc<str>),
     /// A baseline.
     Baseline(Arc<str>),
+    /// An exception.
+    Exception(Arc<str>),
 }
 
 /// Why it is worked on. Each lane has its share of the workers, so that none waits for ever.
@@ -28,7 +30,7 @@ pub enum Lane {
     Rollout,
     /// A namespace's report is to be written.
     Report,
-    /// A baseline's status is to be written.
+    /// The status of a baseline or an exception is to be written.
     Status,
 }
 
@@ -268,7 +270,7 @@ mod tests {
 
     fn name(job: &Job) -> String {
         match &job.key {
-            Key::Namespace(name) | Key::Baseline(name) => name.to_string(),
+            Key::Namespace(name) | Key::Baseline(name) | Key::Exception(name) => name.to_string(),
         }
     }
 

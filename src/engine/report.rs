@@ -9,6 +9,7 @@ use kube::api::PostParams;
 use super::Context;
 use super::baselines::PATIENCE;
 use super::errors::{Failed, judge};
+use super::exceptions::tell_exceptions;
 use super::facts::meta;
 use super::index::ReportSeen;
 use super::queue::{Key, Lane};
@@ -16,7 +17,7 @@ use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
 use crate::core::gate;
 use crate::core::object::FIELD_MANAGER;
-use crate::core::settle::{MOST_RECORDS, meaning, settle};
+use crate::core::settle::{Attempt, continued, meaning, settle};
 
 /// The pause before a report that could not be written is tried again; a longer one where it was refused.
 const RETRY: Duration = Duration::from_secs(5);
@@ -34,9 +35,11 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
     if world.namespace.terminating {
         return;
     }
-    let (settled, seen) = {
+    let (settled, attempt, seen) = {
         let mut index = context.index.lock();
         let verdict = gate::judge(index.fleet());
+        // What is seen first by a read for this report is told by it, and counted.
+        index.update_attempt(name, |attempt| attempt.saw(&world, &plan));
         let attempt = index.attempt(name);
         let settled = settle(&world, &plan, &attempt, verdict);
         // A read for this report may have been the first to see a change; its event is nothing new then. (What failed is
@@ -46,13 +49,14 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
                 .queue
                 .push_after(Key::Namespace(name.clone()), Lane::Repair, HAND_ON);
         }
+        tell_exceptions(context, index.waived(&world, &plan, &attempt));
         let told = index.settled(name, &settled);
         for baseline in told {
             context
                 .queue
                 .push_after(Key::Baseline(baseline), Lane::Status, PATIENCE);
         }
-        (settled, index.report(name))
+        (settled, attempt, index.report(name))
     };
     if seen
         .as_ref()
@@ -60,23 +64,22 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
     {
         return;
     }
-    match write(context, name, &settled.report, seen).await {
+    match write(context, name, &settled.report, &attempt, seen).await {
         Ok((uid, version, written)) => {
             context.metrics.reports.inc();
             context.index.lock().report_written(name, &uid, &version, &written);
-            context.events.drift(name, &uid, &settled.report.drift.records);
+            context.events.drift(name, &uid, &attempt);
         }
         Err(error) => {
             let wait = match judge(&error) {
                 Failed::Gone => return,
                 Failed::Conflict => CONFLICT,
-                failed @ (Failed::Blocked(_) | Failed::Transient(_)) => {
+                failed @ (Failed::Blocked(_) | Failed::Transient(..)) => {
                     context.metrics.status_failures.inc();
                     tracing::warn!(namespace = %name, ?failed, "the report could not be written");
-                    if matches!(failed, Failed::Blocked(_)) {
-                        REFUSED
-                    } else {
-                        RETRY
+                    match failed {
+                        Failed::Blocked(_) => REFUSED,
+                        failed => failed.wait(RETRY),
                     }
                 }
             };
@@ -91,6 +94,7 @@ async fn write(
     context: &Context,
     namespace: &str,
     status: &BaselineReportStatus,
+    attempt: &Attempt,
     seen: Option<ReportSeen>,
 ) -> kube::Result<(String, String, BaselineReportStatus)> {
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), namespace);
@@ -116,14 +120,10 @@ async fn write(
             in_time(api.create(&params, &report)).await?
         }
         Some(seen) => {
-            if seen.drifted > 0 {
+            if seen.continued {
                 // The index keeps the ledger's totals; its records are only in the report itself.
                 let old = in_time(api.get(BaselineReport::NAME)).await?;
-                status
-                    .drift
-                    .records
-                    .extend(old.status.unwrap_or_default().drift.records);
-                status.drift.records.truncate(MOST_RECORDS);
+                status = continued(status, old.status.unwrap_or_default(), attempt);
             }
             report.metadata.uid = Some(seen.uid);
             report.metadata.resource_version = Some(seen.resource_version);

@@ -190,6 +190,9 @@ async fn client() -> kube::Result<Client> {
     config.connect_timeout = Some(Duration::from_secs(5));
     // A watch is quiet for as long as nothing happens; the API server ends it after 290 s at the latest.
     config.read_timeout = Some(Duration::from_secs(300));
+    // What failed is tried again by the queue, which knows how long to wait and lets others work meanwhile. The client's
+    // own retry would hold a worker up, and hide a write that was done although its answer was an error.
+    config.default_retry = false;
     Ok(ClientBuilder::try_from(config)?.build())
 }
 

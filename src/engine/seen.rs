@@ -24,6 +24,7 @@ pub struct Seen {
     subjects: Option<Box<RawValue>>,
     endpoints: Option<Box<RawValue>>,
     ports: Option<Box<RawValue>>,
+    data: Option<Box<RawValue>>,
 }
 
 impl Seen {
@@ -38,6 +39,7 @@ impl Seen {
             ("subjects", self.subjects),
             ("endpoints", self.endpoints),
             ("ports", self.ports),
+            ("data", self.data),
         ];
         for (field, text) in fields {
             if let Some(text) = text {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use kube::api::DynamicObject;
 
 use super::Context;
-use super::apply::{Reply, api, apply};
+use super::apply::{Effect, api, apply};
 use super::baselines;
 use super::errors::{Failed, judge};
+use super::exceptions;
 use super::index::Last;
 use super::pace::Turn;
 use super::preflight;
@@ -19,6 +21,7 @@ use super::queue::{Job, Key, Lane};
 use super::report;
 use crate::controls::REGISTRY;
 use crate::core::gate::{self, Verdict};
+use crate::core::object::ChildId;
 use crate::core::plan::{Action, Plan, plan};
 use crate::core::settle::Failure;
 use crate::core::world::World;
@@ -61,6 +64,7 @@ pub async fn worker(context: Arc<Context>) {
 async fn run(context: &Arc<Context>, job: &Job) {
     match (&job.key, job.lane) {
         (Key::Baseline(name), _) => baselines::attend(context, name).await,
+        (Key::Exception(name), _) => exceptions::attend(context, name).await,
         (Key::Namespace(name), Lane::Report) => report::report(context, name).await,
         (Key::Namespace(name), _) => enforce(context, name, job).await,
     }
@@ -91,13 +95,13 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let now = context.clock.now();
     let retries = {
         let mut index = context.index.lock();
-        index.update_attempt(name, |attempt| attempt.absorb(&plan, &run.done, now));
-        index.fought(name, &plan, &run.replies, now);
+        index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
+        index.fought(name, &plan, &run.effects, now);
         index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)))
     };
     if run.again || run.later.is_some() {
         let wait = match run.later {
-            Some(longest) => retry(retries, longest, context.clock.jitter()),
+            Some(longest) => retry(retries, longest, context.clock.jitter()).max(run.at_least),
             None => FIRST_RETRY.mul_f64(f64::from(retries.min(10)) / 50.0),
         };
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
@@ -114,24 +118,29 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
 #[derive(Default)]
 struct Run {
     done: Vec<(Action, Result<(), Failure>)>,
-    /// How what was done was answered.
-    replies: Vec<(Action, Reply)>,
+    /// What came of what was written.
+    effects: Vec<(Action, Effect)>,
+    /// What was refused, as against what the API server only failed to do this time.
+    refused: Vec<Action>,
     /// Whether something was not as it was thought to be.
     again: bool,
     /// If something failed: the longest that the next try may wait.
     later: Option<Duration>,
-    /// Whether the last of what was done failed since the API server was not there for us. That refuses nothing.
-    unavailable: bool,
+    /// And how long it has to, if the API server says so.
+    at_least: Duration,
 }
 
 async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan: &Plan, run: &mut Run) {
     for action in &plan.actions {
         let (failure, longest) = match apply(context, world, action).await {
-            Ok(reply) => {
-                tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
-                context.index.lock().did(name, action);
-                run.done.push((action.clone(), Ok(())));
-                run.replies.push((action.clone(), reply));
+            Ok(effect) => {
+                run.effects.push((action.clone(), effect));
+                // Anything else repaired nothing, and counts for nothing: what departs is told.
+                if effect == Effect::Done {
+                    tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
+                    context.index.lock().did(name, action);
+                    run.done.push((action.clone(), Ok(())));
+                }
                 continue;
             }
             Err(Failed::Gone) => continue,
@@ -141,14 +150,19 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
                 continue;
             }
             Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
-            Err(Failed::Transient(failure)) => (failure, LONGEST_TRANSIENT),
+            Err(Failed::Transient(failure, after)) => {
+                run.at_least = after.unwrap_or_default();
+                (failure, LONGEST_TRANSIENT)
+            }
         };
         tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
         run.later = Some(run.later.map_or(longest, |l| l.min(longest)));
         run.done.push((action.clone(), Err(failure)));
+        if longest == LONGEST_RETRY {
+            run.refused.push(action.clone());
+        }
         if longest == LONGEST_TRANSIENT {
             // The API server is not there for us: to try the rest would only hold this worker up.
-            run.unavailable = true;
             break;
         }
     }
@@ -176,6 +190,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
     for _ in 0..MOST_READS {
         let mut world = context.index.lock().world(name, context.clock.now())?;
         world.jitter = context.clock.jitter();
+        world.fights.pause_at_most(context.config.contested_pause_seconds);
         let plan = plan(REGISTRY, &world);
         let unchecked = to_be_done && !plan.unchecked.is_empty();
         if plan.unread.is_empty() && !unchecked {
@@ -186,13 +201,13 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
                 Ok(looks) => context.index.lock().looked(name, looks),
                 Err(error) => {
                     tracing::info!(namespace = %name, %error, "what runs could not be looked at; nothing new is enforced");
-                    postpone(context, name);
+                    postpone(context, name, &error);
                     return None;
                 }
             }
         }
         for id in &plan.unread {
-            match in_time(api(context, name, id.kind).get_opt(&id.name)).await {
+            match read(context, name, id).await {
                 Ok(Some(object)) => {
                     if let Ok(object) = serde_json::to_value(object) {
                         context.index.lock().evidence(name, id, object);
@@ -206,7 +221,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
                 }
                 Err(error) => {
                     tracing::info!(namespace = %name, object = %id, %error, "could not be read");
-                    postpone(context, name);
+                    postpone(context, name, &error);
                     return None;
                 }
             }
@@ -219,12 +234,20 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
 }
 
 /// Has a namespace wait for the API server.
-fn postpone(context: &Context, name: &Arc<str>) {
+fn postpone(context: &Context, name: &Arc<str>, error: &kube::Error) {
     let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
-    let wait = retry(retries, LONGEST_TRANSIENT, context.clock.jitter());
+    let wait = judge(error).wait(retry(retries, LONGEST_TRANSIENT, context.clock.jitter()));
     context
         .queue
         .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
+}
+
+/// Reads a child, which may not be there.
+async fn read(context: &Context, namespace: &str, id: &ChildId) -> kube::Result<Option<DynamicObject>> {
+    match in_time(api(context, namespace, id.kind).get(&id.name)).await {
+        Err(error) if judge(&error) == Failed::Gone => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// Reads again what turned out not to be as it was thought to be.
@@ -237,7 +260,7 @@ async fn refresh(context: &Arc<Context>, world: &World, action: &Action) {
         // The namespace itself is on its way by the watch.
         Step::Label(_) => return,
     };
-    match in_time(api(context, namespace, id.kind).get_opt(&id.name)).await {
+    match read(context, namespace, id).await {
         Ok(Some(object)) => {
             if let Ok(object) = serde_json::to_value(object) {
                 context.index.lock().evidence(namespace, id, object);
@@ -263,7 +286,7 @@ fn retry(failures: u32, longest: Duration, jitter: f64) -> Duration {
 
 fn count(context: &Context, plan: &Plan, run: &Run, job: &Job) {
     let mut repaired = false;
-    for (action, _) in &run.replies {
+    for (action, _) in run.done.iter().filter(|(_, outcome)| outcome.is_ok()) {
         let section = plan.sections.iter().filter(|s| s.section == action.section);
         let mut findings = section.flat_map(|s| &s.findings);
         if findings.any(|f| f.object == action.object && f.kind.is_drift()) {
@@ -281,15 +304,16 @@ fn count(context: &Context, plan: &Plan, run: &Run, job: &Job) {
 
 /// Counts what became of what was newly enforced, and stops the rollout where too much of it is refused.
 fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
-    let answered = &run.done[..run.done.len() - usize::from(run.unavailable)];
+    let done = run.done.iter().filter(|(_, outcome)| outcome.is_ok());
+    let done = done.map(|(action, _)| (action, (1, 0)));
+    let refused = run.refused.iter().map(|action| (action, (0, 1)));
     let mut counts: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-    for (action, outcome) in answered {
+    for (action, (done, refused)) in done.chain(refused) {
         let section = plan.sections.iter().find(|s| s.section == action.section);
-        let Some(uid) = section.and_then(|s| s.rollout.as_deref()) else {
-            continue;
-        };
-        let (done, refused) = counts.entry(uid).or_default();
-        *(if outcome.is_ok() { done } else { refused }) += 1;
+        if let Some(uid) = section.and_then(|s| s.rollout.as_deref()) {
+            let count = counts.entry(uid).or_default();
+            *count = (count.0 + done, count.1 + refused);
+        }
     }
     for (uid, (done, refused)) in counts {
         if !context.index.lock().tried(name, uid) {

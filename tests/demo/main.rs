@@ -13,6 +13,7 @@ mod story;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

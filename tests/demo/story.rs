@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -21,15 +22,15 @@ use crate::terminal::Terminal;
 /// The bare namespace, in which things are broken later.
 pub const BARE: &str = "shop";
 const HAND_MADE: &str = "payments";
-const LEGACY: &str = "legacy";
+pub const LEGACY: &str = "legacy";
 const SYSTEM: &str = "kube-system";
 
 const LABEL: &str = "platform.example.com/tenant";
-const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+pub const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
 const GRANTABLE: &str = "config/samples/grantable_developer.yaml";
 const TENANTS: &str = "config/samples/securitybaseline_tenants.yaml";
-const BASELINE: &str = "tenants";
+pub const BASELINE: &str = "tenants";
 
 const SOON: Duration = Duration::from_secs(30);
 /// After the last change the operator brings reports and status up to date, a second later at the latest.
@@ -56,14 +57,16 @@ impl Cluster {
     }
 
     /// The API of a kind, in a namespace or of the cluster.
-    fn api(&self, kind: &str, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
+    pub fn api(&self, kind: &str, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
         let (group, version, plural) = match kind {
             "SecurityBaseline" => ("securitybaseline.dev", "v1alpha1", "securitybaselines"),
+            "BaselineException" => ("securitybaseline.dev", "v1alpha1", "baselineexceptions"),
             "BaselineReport" => ("securitybaseline.dev", "v1alpha1", "baselinereports"),
             "NetworkPolicy" => ("networking.k8s.io", "v1", "networkpolicies"),
             "ResourceQuota" => ("", "v1", "resourcequotas"),
             "Role" => ("rbac.authorization.k8s.io", "v1", "roles"),
             "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
+            "Pod" => ("", "v1", "pods"),
             "Namespace" => ("", "v1", "namespaces"),
             other => anyhow::bail!("the demo knows no kind {other}"),
         };
@@ -74,12 +77,12 @@ impl Cluster {
         })
     }
 
-    async fn object(&self, kind: &str, namespace: Option<&str>, name: &str) -> Result<Value> {
+    pub async fn object(&self, kind: &str, namespace: Option<&str>, name: &str) -> Result<Value> {
         Ok(serde_json::to_value(self.api(kind, namespace)?.get(name).await?)?)
     }
 
     /// Waits until an object satisfies a predicate.
-    async fn until(
+    pub async fn until(
         &self,
         kind: &str,
         namespace: Option<&str>,
@@ -95,7 +98,7 @@ impl Cluster {
     }
 
     /// Shows a kubectl command and what it answers, and answers the same.
-    async fn kubectl(&self, terminal: &Terminal, args: &[&str]) -> Result<String> {
+    pub async fn kubectl(&self, terminal: &Terminal, args: &[&str]) -> Result<String> {
         terminal.command(&[&["kubectl"], args].concat());
         let output = Command::new("kubectl")
             .arg("--cache-dir")
@@ -199,10 +202,14 @@ impl Story<'_> {
     pub async fn tell(&self) -> Result<()> {
         let began = Instant::now();
         self.audit().await?;
-        self.enforce().await?;
+        let ends = self.enforce().await?;
         let repairs = self.breaks().await?;
         self.answers().await?;
         self.left_alone().await?;
+        self.merged().await?;
+        self.fight().await?;
+        self.expired(ends).await?;
+        self.deletion().await?;
         let slowest = repairs.iter().max().copied().unwrap_or_default();
         self.terminal.heading("Seen");
         self.terminal.say(&format!(
@@ -286,7 +293,7 @@ impl Story<'_> {
     }
 
     /// The fourth act: Enforce.
-    async fn enforce(&self) -> Result<()> {
+    async fn enforce(&self) -> Result<Timestamp> {
         let Self { terminal, cluster, .. } = self;
         terminal.heading("4  Enforce");
         let patch = r#"--patch={"spec":{"mode":"Enforce","networkIsolation":{"mode":"Enforce"}}}"#;
@@ -298,15 +305,16 @@ impl Story<'_> {
             .await?;
         let began = Instant::now();
         cluster
-            .until("SecurityBaseline", None, BASELINE, "holds in three namespaces", |sb| {
+            .until("SecurityBaseline", None, BASELINE, "holds in two namespaces", |sb| {
                 sb["status"]["observedGeneration"] == sb["metadata"]["generation"]
-                    && sb["status"]["namespaces"]["compliant"] == 3
+                    && sb["status"]["namespaces"]["compliant"] == 2
+                    && sb["status"]["namespaces"]["blocked"] == 1
             })
             .await?;
         terminal.claim(
             true,
             &format!(
-                "3 of 3 namespaces are in the declared state, says the status after {}",
+                "2 of 3 namespaces are in the declared state, says the status after {}",
                 spell(began.elapsed())
             ),
         )?;
@@ -359,7 +367,8 @@ impl Story<'_> {
         terminal.claim(
             pods.get("agent").await?.metadata.deletion_timestamp.is_none(),
             &format!("the privileged pod in {LEGACY} is still there: nothing that runs is taken down"),
-        )
+        )?;
+        self.exception().await
     }
 
     /// The fifth act: things are broken, and are whole again.
@@ -495,7 +504,7 @@ impl Story<'_> {
         )
     }
 
-    async fn report(&self, namespace: &str, what: &str, predicate: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn report(&self, namespace: &str, what: &str, predicate: impl Fn(&Value) -> bool) -> Result<Value> {
         self.cluster
             .until("BaselineReport", Some(namespace), "baseline", what, predicate)
             .await
@@ -588,11 +597,11 @@ fn in_ledger(report: &Value, broken: &Break) -> bool {
     })
 }
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn spell(duration: Duration) -> String {
+pub fn spell(duration: Duration) -> String {
     match duration.as_secs_f64() {
         seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1000.0),
         seconds => format!("{seconds:.1} s"),

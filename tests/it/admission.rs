@@ -194,7 +194,10 @@ async fn kubectl_shows_waits_for_and_explains_a_baseline() {
         ]
     );
     assert_eq!(lines[1][..7], [name, "True", "Enforce", "1", "0", "0", "Enforced"]);
-    let report = plane.kubectl(&["get", "br", "-n", &namespace]).await.unwrap();
+    // The API server holds back what is written of a kind that it has only just come to know, for two seconds.
+    set.report_until(&namespace, "is there", |_| true).await;
+    let wide = ["get", "br", "-n", &namespace, "--output=wide"];
+    let report = plane.kubectl(&wide).await.unwrap();
     assert!(report.contains("READY") && report.contains("Compliant"), "{report}");
     let both = plane
         .kubectl(&["get", "security", "-n", &namespace, "--output=name"])

@@ -23,49 +23,41 @@ fn states(report: &Value) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn of_two_baselines_the_older_holds_and_hands_over_when_it_is_deleted() {
+async fn two_baselines_merge_to_the_stricter_and_what_is_left_holds_when_one_is_deleted() {
     let (plane, _) = shared().await;
     let set = Set::new(plane, "two").await;
     let (older, younger) = (set.name.clone(), format!("{}-younger", set.name));
     let namespace = set.namespace(plane, "a").await;
-    let mut first = pods(5);
+    let mut first = pods(7);
     first["podSecurity"] = json!({"enforce": {"level": "restricted"}});
     set.baseline(first).await;
     set.until_enforced(1).await;
-    set.baseline_named(&younger, pods(7)).await.unwrap();
+    set.baseline_named(&younger, pods(5)).await.unwrap();
 
-    let waits = set.until_named(&younger, "Stalled", "True").await;
-    assert_eq!(condition(&waits, "Ready")["status"], "False");
-    assert_eq!(condition(&waits, "Ready")["reason"], "Conflict");
-    let conflicts = &waits["status"]["conflicts"];
-    assert_eq!(conflicts["total"], 1);
-    assert_eq!(conflicts["items"][0]["namespace"], json!(namespace));
-    assert!(
-        conflicts["items"][0]["message"].as_str().unwrap().contains(&older),
-        "{conflicts}"
-    );
+    set.object_until("ResourceQuota", &namespace, QUOTA, "is the smaller", |q| hard(q) == "5")
+        .await;
     let report = set
         .report_until(&namespace, "names both", |r| states(r).len() == 2)
         .await;
     assert_eq!(
         states(&report),
-        [(older.as_str(), "Holds"), (younger.as_str(), "Conflict")]
+        [(older.as_str(), "Enforced"), (younger.as_str(), "Enforced")]
     );
-    assert_eq!(hard(&set.present("ResourceQuota", &namespace, QUOTA).await), "5");
-    set.until_enforced(1).await;
+    let value = &control(&report, "resourceQuotas")["effective"][0];
+    assert_eq!((&value["value"], &value["baseline"]), (&json!("5"), &json!(younger)));
+    assert_eq!(value["askedLess"], json!([{"baseline": older, "value": "7"}]));
+    for name in [&older, &younger] {
+        let ready = set.until_named(name, "Ready", "True").await;
+        assert_eq!(ready["status"]["conflicts"], json!({"total": 0}));
+    }
 
     delete(&set.admin, "SecurityBaseline", None, &older).await;
-    set.object_until("ResourceQuota", &namespace, QUOTA, "is the younger's", |q| {
-        hard(q) == "7"
-    })
-    .await;
-    let ready = set.until_named(&younger, "Ready", "True").await;
-    assert_eq!(ready["status"]["conflicts"], json!({"total": 0}));
     let report = set
         .report_until(&namespace, "names the younger alone", |r| {
-            states(r) == [(younger.as_str(), "Holds")] && condition(r, "Ready")["status"] == "True"
+            states(r) == [(younger.as_str(), "Enforced")] && condition(r, "Ready")["status"] == "True"
         })
         .await;
+    assert_eq!(hard(&set.present("ResourceQuota", &namespace, QUOTA).await), "5");
     // What only the deleted one asked for stays: deleting a baseline retains.
     let labels = get(&set.admin, "Namespace", None, &namespace).await.unwrap()["metadata"]["labels"].clone();
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted", "{report}");

@@ -1,7 +1,9 @@
 //! Exceptions as the API server takes them: what it refuses, how long they last, and who may write them.
 
+mod ends;
 mod expiry;
 mod rights;
+mod waived;
 
 use std::time::Duration;
 

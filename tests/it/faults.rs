@@ -1,8 +1,15 @@
 //! What breaks around the operator, and that it ends where it would have ended without.
 
+mod acts;
+mod crashes;
+mod outages;
+mod play;
 mod races;
 mod refusals;
+mod retries;
 mod shrinking;
+mod tools;
+mod watches;
 
 use std::time::Duration;
 

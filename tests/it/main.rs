@@ -21,6 +21,7 @@ mod faults;
 mod membership;
 mod network;
 mod normalisation;
+mod operator_writes;
 mod oracles;
 mod pod_security;
 mod quiet;
@@ -34,3 +35,4 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod tamper;
+mod weakened;

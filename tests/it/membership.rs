@@ -39,7 +39,7 @@ async fn a_new_namespace_and_a_newly_labelled_one_come_under_the_baseline_at_onc
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_relabelled_away_keeps_what_it_has_and_its_report_says_so() {
+async fn a_namespace_that_is_relabelled_away_is_held_until_it_is_released() {
     let (plane, _) = shared().await;
     let set = Set::new(plane, "leaves").await;
     let (stays, leaves) = (
@@ -49,27 +49,47 @@ async fn a_namespace_that_is_relabelled_away_keeps_what_it_has_and_its_report_sa
     set.baseline(spec()).await;
     set.until_enforced(2).await;
     let before = set.present("NetworkPolicy", &leaves, POLICY).await;
-    let mark = plane.audit().mark().unwrap();
 
     let label = json!({"metadata": {"labels": {LABEL: null}}});
     merge(&set.admin, "Namespace", None, &leaves, label).await.unwrap();
     let report = set
-        .report_until(&leaves, "says that nothing selects it", |r| {
+        .report_until(&leaves, "says that it lost the label", |r| {
+            r["status"]["baselines"][0]["deselected"] == true
+        })
+        .await;
+    assert_eq!(
+        condition(&report, "Ready")["status"],
+        "True",
+        "and is held all the same"
+    );
+    set.baseline_until(&set.name, "counts it", |b| b["status"]["namespaces"]["deselected"] == 1)
+        .await;
+    delete(&set.admin, "NetworkPolicy", Some(&leaves), POLICY).await;
+    set.object_until("NetworkPolicy", &leaves, POLICY, "is back", |p| {
+        p["metadata"]["uid"] != before["metadata"]["uid"]
+    })
+    .await;
+    set.until_enforced(2).await;
+
+    // An administrator lets it go: what was created stays, and nobody holds it.
+    let mut released = spec();
+    released["releasedNamespaces"] = json!([leaves]);
+    set.baseline(released.clone()).await;
+    let report = set
+        .report_until(&leaves, "says that nobody holds it", |r| {
             condition(r, "Ready")["reason"] == "NotSelected"
         })
         .await;
-    assert_eq!(report["status"]["inventory"][0]["name"], POLICY);
-    set.until_enforced(1).await;
-    let kept = set.present("NetworkPolicy", &leaves, POLICY).await;
-    assert_eq!(kept["metadata"]["uid"], before["metadata"]["uid"]);
-    // Nobody holds it any more: what is changed now stays changed.
+    let inventory = report["status"]["inventory"].as_array().unwrap();
+    assert!(inventory.iter().all(|entry| entry["orphaned"] == true), "{report}");
+    let mark = plane.audit().mark().unwrap();
     delete(&set.admin, "NetworkPolicy", Some(&leaves), POLICY).await;
-    set.fence(&stays, spec()).await;
+    set.fence(&stays, released.clone()).await;
     let written = writes_in(plane, mark, &leaves);
     assert!(written.is_empty(), "{written:?}");
     let labels = get(&set.admin, "Namespace", None, &leaves).await.unwrap()["metadata"]["labels"].clone();
     assert_eq!(labels[ENFORCE], "baseline");
-    // And back.
+    // And back: to be released does nothing while the labels match.
     let label = json!({"metadata": {"labels": {LABEL: set.name}}});
     merge(&set.admin, "Namespace", None, &leaves, label).await.unwrap();
     set.present("NetworkPolicy", &leaves, POLICY).await;

@@ -1,8 +1,11 @@
 //! Network policies: DNS and the API server stay reachable, and nothing else that was not meant.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::stage::{Set, api, condition, control, create, delete, get, merge, own, shared};
+use crate::stage::{BINARY, Set, api, condition, control, create, delete, get, merge, own, shared};
+use crate::support::{ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Stage};
 
 const EGRESS: &str = "security-baseline-default-deny-egress";
 const INGRESS: &str = "security-baseline-default-deny-ingress";
@@ -70,9 +73,9 @@ async fn dns_may_be_stated_or_denied_and_the_api_server_allowed() {
     assert_eq!(
         policy["spec"]["egress"],
         json!([
-            {"to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [port("UDP", json!(53))]},
             {"to": [{"ipBlock": {"cidr": format!("{address}/32")}}], "ports": [port("TCP", slice["ports"][0]["port"].clone())]},
             {"to": [{"podSelector": {}}]},
+            {"to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [port("UDP", json!(53))]},
         ])
     );
     assert!(
@@ -194,4 +197,86 @@ async fn policies_follow_the_clusters_dns_and_egress_waits_while_there_is_none()
     set.object_until("NetworkPolicy", &late, EGRESS, "is there", is_moved)
         .await;
     set.until_enforced(2).await;
+}
+
+const CACHE: &str = "node-local-dns";
+
+/// A Corefile that binds to these addresses.
+fn corefile(bind: &str) -> Value {
+    let zone = |zone: &str| {
+        format!(
+            "{zone}:53 {{\n    errors\n    cache 30\n    bind {bind}\n    forward . 10.96.0.11 {{\n        force_tcp\n    }}\n}}\n"
+        )
+    };
+    json!({"Corefile": zone("cluster.local") + &zone("in-addr.arpa")})
+}
+
+/// The rule for a DNS cache on each node.
+fn node_local(cidrs: &[&str]) -> Value {
+    let peers: Vec<Value> = cidrs.iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}})).collect();
+    json!({"to": peers, "ports": [port("UDP", json!(53)), port("TCP", json!(53))]})
+}
+
+#[tokio::test]
+async fn policies_follow_the_dns_cache_on_each_node_and_keep_what_was_found_when_it_goes() {
+    let plane = ControlPlane::start().await.unwrap();
+    let stated = |configuration: &mut Value| {
+        configuration["clusterDNS"]["nodeLocalAddresses"] = json!(["169.254.25.10"]);
+    };
+    let _stage = Stage::with(&plane, Path::new(BINARY), stated).await.unwrap();
+    let set = Set::new(&plane, "cache").await;
+    let namespace = set.namespace(&plane, "a").await;
+    set.baseline(both()).await;
+    set.until_enforced(1).await;
+    let cluster = dns(json!([port("UDP", json!(53)), port("TCP", json!(53))]));
+    let until = async |cidrs: &[&str]| {
+        let rules = json!([cluster, node_local(cidrs)]);
+        set.object_until("NetworkPolicy", &namespace, EGRESS, "allows the cache", |p| {
+            p["spec"]["egress"] == rules
+        })
+        .await;
+    };
+    until(&["169.254.25.10/32"]).await;
+
+    // As it is shipped, with placeholders, it says nothing; once they are filled in, it does.
+    let map = |bind: &str| json!({"metadata": {"name": CACHE}, "data": corefile(bind)});
+    let template = "__PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__";
+    create(&set.admin, "ConfigMap", Some("kube-system"), map(template))
+        .await
+        .unwrap();
+    let filled = json!({"data": corefile("169.254.20.10 10.96.0.10")});
+    merge(&set.admin, "ConfigMap", Some("kube-system"), CACHE, filled)
+        .await
+        .unwrap();
+    until(&["10.96.0.10/32", "169.254.20.10/32", "169.254.25.10/32"]).await;
+    let moved = json!({"data": corefile("fd00::a")});
+    merge(&set.admin, "ConfigMap", Some("kube-system"), CACHE, moved)
+        .await
+        .unwrap();
+    until(&["169.254.25.10/32", "fd00::a/128"]).await;
+
+    let emptied = json!({"data": corefile(template)});
+    merge(&set.admin, "ConfigMap", Some("kube-system"), CACHE, emptied)
+        .await
+        .unwrap();
+    set.fence(&namespace, both()).await;
+    delete(&set.admin, "ConfigMap", Some("kube-system"), CACHE).await;
+    set.fence(&namespace, both()).await;
+    until(&["169.254.25.10/32", "fd00::a/128"]).await;
+    let report = set.report_until(&namespace, "is there", |_| true).await;
+    assert_eq!(report["status"]["drift"]["total"], 0, "nobody broke anything: {report}");
+
+    // It may read this ConfigMap, and no other.
+    let operator = plane
+        .client_for_service_account(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
+        .await
+        .unwrap();
+    let maps = api(&operator, "ConfigMap", Some("kube-system"));
+    assert!(maps.get_opt(CACHE).await.unwrap().is_none());
+    for refused in [
+        maps.get("other").await.map(drop),
+        maps.list(&Default::default()).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(kube::Error::Api(status)) if status.code == 403));
+    }
 }

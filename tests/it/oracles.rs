@@ -1,8 +1,10 @@
-//! What must always hold, as functions that any test calls: O1 (convergence), O2 (quiet) and O4 (safety) of the design.
+//! What must always hold, as functions that any test calls: O1 (convergence), O2 (quiet), O3 (differential) and O4
+//! (safety) of the design.
 //!
 //! None of them asks the operator's own code what is right. What is asked for is what `render` prints, as the API
 //! server itself spells it; what was done is what the API server's audit log says.
 
+mod differential;
 mod safety;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +16,13 @@ use anyhow::{Context, Result, ensure};
 use kube::Client;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::stage::{BINARY, Set, api, grant};
 use crate::support::audit::{Mark, Request};
 use crate::support::{ControlPlane, eventually};
 
+pub use self::differential::{assert_same_end, end, forget_ledger};
 pub use self::safety::safe;
 
 /// How long convergence may take, for as many namespaces as any test has, on a machine that does other things too.
@@ -26,6 +30,9 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Longer than the operator waits before it writes a status.
 const DEBOUNCE: Duration = Duration::from_millis(2500);
+
+/// How often the audit log is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The kinds of objects that the operator creates.
 pub const CHILDREN: [&str; 5] = ["NetworkPolicy", "ResourceQuota", "LimitRange", "Role", "RoleBinding"];
@@ -49,12 +56,17 @@ pub type Children = BTreeMap<(String, String, String), Value>;
 /// object that `render` prints is there as the API server would have it, nothing else stands under a reserved name, the
 /// Pod Security labels are there, and each report says so.
 pub async fn converged(set: &Set, spec: &Value, namespaces: &[String]) {
+    converged_under(set, spec, namespaces, &[]).await;
+}
+
+/// The same where these exceptions are valid in all of these namespaces.
+pub async fn converged_under(set: &Set, spec: &Value, namespaces: &[String], exceptions: &[Value]) {
     let total = i64::try_from(namespaces.len()).unwrap();
     set.until_counted("all compliant", PATIENCE, |counts| {
         counts["selected"] == total && counts["compliant"] == total
     })
     .await;
-    let expected = expected(set, spec, &namespaces[0]).await.unwrap();
+    let expected = expected(set, spec, &namespaces[0], exceptions).await.unwrap();
     eventually("the cluster matches the baseline", PATIENCE, async || {
         matches(set, &expected, namespaces).await
     })
@@ -110,13 +122,20 @@ async fn matches(set: &Set, expected: &Expected, namespaces: &[String]) -> Resul
     let reports = api(&set.admin, "BaselineReport", None)
         .list(&ListParams::default())
         .await?;
+    let generation = api(&set.admin, "SecurityBaseline", None)
+        .get(&set.name)
+        .await?
+        .metadata
+        .generation;
     let ready: BTreeSet<String> = reports
         .items
         .iter()
         .map(|report| serde_json::to_value(report).unwrap())
         .filter(|report| {
             let controls = report["status"]["controls"].as_array().into_iter().flatten();
-            report["status"]["conditions"][0]["type"] == "Ready"
+            let mut by = report["status"]["baselines"].as_array().into_iter().flatten();
+            by.any(|b| b["name"] == set.name && b["generation"] == json!(generation))
+                && report["status"]["conditions"][0]["type"] == "Ready"
                 && report["status"]["conditions"][0]["status"] == "True"
                 && controls.clone().count() > 0
                 && controls.clone().all(|c| c["state"] == "Compliant")
@@ -126,7 +145,7 @@ async fn matches(set: &Set, expected: &Expected, namespaces: &[String]) -> Resul
     for namespace in namespaces {
         ensure!(
             ready.contains(namespace),
-            "the report of {namespace} does not say that it is ready"
+            "the report of {namespace} does not say that it is ready, by generation {generation:?}"
         );
     }
     Ok(())
@@ -161,13 +180,13 @@ fn told(object: &Value) -> Value {
 }
 
 /// What `render` prints, each object as the API server answers that it would store it.
-async fn expected(set: &Set, spec: &Value, namespace: &str) -> Result<Expected> {
+async fn expected(set: &Set, spec: &Value, namespace: &str, exceptions: &[Value]) -> Result<Expected> {
     let mut expected = Expected {
         namespace: namespace.to_owned(),
         children: Children::new(),
         labels: json!({}),
     };
-    for mut document in rendered(&set.name, spec, namespace)? {
+    for mut document in rendered(&set.name, spec, namespace, exceptions)? {
         let kind = document["kind"].as_str().context("no kind")?.to_owned();
         if kind == "Namespace" {
             expected.labels = document["metadata"]["labels"].clone();
@@ -190,7 +209,7 @@ async fn expected(set: &Set, spec: &Value, namespace: &str) -> Result<Expected> 
 }
 
 /// The documents that `security-baseline-operator render` prints.
-fn rendered(name: &str, spec: &Value, namespace: &str) -> Result<Vec<Value>> {
+fn rendered(name: &str, spec: &Value, namespace: &str, exceptions: &[Value]) -> Result<Vec<Value>> {
     let mut baseline = json!({
         "apiVersion": "securitybaseline.dev/v1alpha1", "kind": "SecurityBaseline", "metadata": {"name": name}, "spec": spec,
     });
@@ -200,10 +219,14 @@ fn rendered(name: &str, spec: &Value, namespace: &str) -> Result<Vec<Value>> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("baseline.yaml");
     std::fs::write(&file, baseline.to_string())?;
-    let output = Command::new(Path::new(BINARY))
-        .args(["render", "--namespace", namespace, "--file"])
-        .arg(&file)
-        .output()?;
+    let mut render = Command::new(Path::new(BINARY));
+    render.args(["render", "--namespace", namespace, "--file"]).arg(&file);
+    for (i, exception) in exceptions.iter().enumerate() {
+        let file = dir.path().join(format!("exception-{i}.yaml"));
+        std::fs::write(&file, exception.to_string())?;
+        render.arg("--exceptions").arg(&file);
+    }
+    let output = render.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_saphyr::from_multiple(&String::from_utf8(output.stdout)?)?)
 }
@@ -220,9 +243,12 @@ pub fn about(set: &Set, request: &Request) -> bool {
 /// The requests about a set since `mark` that are no watches.
 pub fn requests(plane: &ControlPlane, set: &Set, mark: Mark) -> Vec<Request> {
     let all = plane.audit().since(mark).unwrap();
-    all.into_iter()
-        .filter(|request| request.verb != "watch" && about(set, request))
-        .collect()
+    all.into_iter().filter(|request| asks(set, request)).collect()
+}
+
+/// Whether a request is about a set, and no watch.
+fn asks(set: &Set, request: &Request) -> bool {
+    request.verb != "watch" && about(set, request)
 }
 
 /// Waits until the operator has nothing to say about a set any more, for as long as it may hold back a status.
@@ -232,15 +258,18 @@ pub async fn settled(plane: &ControlPlane, set: &Set) {
 
 /// The same, but for some requests that go on.
 pub async fn settled_but_for(plane: &ControlPlane, set: &Set, goes_on: impl Fn(&Request) -> bool) {
-    eventually("no more requests", PATIENCE, async || {
-        let mark = plane.audit().mark()?;
-        tokio::time::sleep(DEBOUNCE).await;
-        let more = requests(plane, set, mark);
-        ensure!(more.iter().all(&goes_on), "{more:?}");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    let (begin, mut last) = (Instant::now(), Instant::now());
+    let mut mark = plane.audit().mark().unwrap();
+    while last.elapsed() < DEBOUNCE {
+        tokio::time::sleep(LOOK).await;
+        let (end, mut more) = plane.audit().more(mark).unwrap();
+        mark = end;
+        more.retain(|request| asks(set, request) && !goes_on(request));
+        if !more.is_empty() {
+            last = Instant::now();
+            assert!(begin.elapsed() < PATIENCE, "still, after {PATIENCE:?}: {more:?}");
+        }
+    }
 }
 
 /// The resourceVersions of all that the operator writes for a set.

@@ -189,7 +189,9 @@ async fn a_pod_that_violates_the_level_is_refused_afterwards() {
     create(&set.admin, "Pod", Some(&namespace), pod("before"))
         .await
         .unwrap();
-    set.baseline(level("baseline")).await;
+    let mut spec = level("baseline");
+    spec["preflight"] = json!("Ignore");
+    set.baseline(spec).await;
     set.until_enforced(1).await;
     let refused = create(&set.admin, "Pod", Some(&namespace), pod("after"))
         .await

@@ -175,7 +175,11 @@ fn crds_prints_what_the_folder_holds() {
     let printed = run(&["crds"], "");
     assert!(printed.status.success());
     let mut held = Vec::new();
-    for name in ["securitybaselines.yaml", "baselinereports.yaml"] {
+    for name in [
+        "securitybaselines.yaml",
+        "baselinereports.yaml",
+        "baselineexceptions.yaml",
+    ] {
         held.extend(documents(&std::fs::read_to_string(file("crds").join(name)).unwrap()));
     }
     assert_eq!(documents(text(&printed.stdout)), held);

@@ -31,7 +31,7 @@ pub async fn shared() -> (&'static ControlPlane, &'static Stage) {
     static SHARED: tokio::sync::OnceCell<Stage> = tokio::sync::OnceCell::const_new();
     let plane = ControlPlane::shared().await;
     let stage = SHARED
-        .get_or_init(|| async { Stage::on(plane, Path::new(BINARY)).await.unwrap() })
+        .get_or_init(|| async { Stage::with(plane, Path::new(BINARY), unbraked).await.unwrap() })
         .await;
     (plane, stage)
 }
@@ -39,8 +39,23 @@ pub async fn shared() -> (&'static ControlPlane, &'static Stage) {
 /// A control plane and an operator of one's own.
 pub async fn own() -> (ControlPlane, Stage) {
     let plane = ControlPlane::start().await.unwrap();
+    let stage = Stage::with(&plane, Path::new(BINARY), unbraked).await.unwrap();
+    (plane, stage)
+}
+
+/// The same, with the configuration as it is shipped: with the brake, the pace of rollouts, and the pauses in fights.
+pub async fn own_as_shipped() -> (ControlPlane, Stage) {
+    let plane = ControlPlane::start().await.unwrap();
     let stage = Stage::on(&plane, Path::new(BINARY)).await.unwrap();
     (plane, stage)
+}
+
+/// A configuration in which nothing has a test wait that is about something else: many namespaces at once, or the same
+/// thing broken again and again.
+pub fn unbraked(config: &mut Value) {
+    config["brake"]["namespaces"] = json!(100_000);
+    config["rollout"] = json!({"maxNamespacesPerMinute": 1_000_000, "stopAtRefusedPercent": 100});
+    config["contestedPauseSeconds"] = json!(0);
 }
 
 /// The API of a kind, in a namespace or of the cluster, as the admin sees it.

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use kube::runtime::watcher::watch_object;
 use serde_json::{Value, json};
 
-use crate::stage::{LABEL, SOON, Set, api, condition, create, merge, own, shared};
+use crate::stage::{SOON, Set, api, condition, create, own, shared};
 use crate::support::{eventually, http_get};
 
 const CONDITIONS: [&str; 6] = ["Ready", "Reconciling", "Stalled", "Drifted", "Contested", "Degraded"];
@@ -316,15 +316,7 @@ async fn health_and_metrics_are_served() {
     metric("security_baseline_watch_up{watch=\"networkpolicies\"} 1").await;
     metric("security_baseline_build_info{version=").await;
     metric("operation=\"create\"").await;
-    merge(
-        &set.admin,
-        "Namespace",
-        None,
-        &namespace,
-        json!({"metadata": {"labels": {LABEL: null}}}),
-    )
-    .await
-    .unwrap();
+    crate::stage::delete(&set.admin, "Namespace", None, &namespace).await;
     metric(&of("compliant", 0)).await;
     crate::stage::delete(&set.admin, "SecurityBaseline", None, &set.name).await;
     eventually("nothing is shown of what is gone", SOON, async || {

@@ -62,13 +62,26 @@ fn api_version(kind: &str) -> &'static str {
 
 /// Creates an object from its JSON.
 pub async fn create(client: &Client, kind: &str, namespace: &str, object: &Value) -> kube::Result<Value> {
+    create_as(client, None, kind, namespace, object).await
+}
+
+/// Creates an object from its JSON, stating a field manager.
+pub async fn create_as(
+    client: &Client,
+    manager: Option<&str>,
+    kind: &str,
+    namespace: &str,
+    object: &Value,
+) -> kube::Result<Value> {
     let mut object = object.clone();
     object["apiVersion"] = json!(api_version(kind));
     object["kind"] = json!(kind);
     let object: DynamicObject = serde_json::from_value(object).unwrap();
-    let created = api(client, kind, Some(namespace))
-        .create(&PostParams::default(), &object)
-        .await?;
+    let params = PostParams {
+        field_manager: manager.map(str::to_owned),
+        ..PostParams::default()
+    };
+    let created = api(client, kind, Some(namespace)).create(&params, &object).await?;
     Ok(serde_json::to_value(created).unwrap())
 }
 

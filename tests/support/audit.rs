@@ -54,12 +54,19 @@ pub struct Request {
 impl Request {
     /// Whether it asks for a change of a stored object: reviews and dry runs do not.
     pub fn is_write(&self) -> bool {
-        matches!(
-            self.verb.as_str(),
-            "create" | "update" | "patch" | "delete" | "deletecollection"
-        ) && !matches!(self.group.as_str(), "authorization.k8s.io" | "authentication.k8s.io")
-            && !self.uri.contains("dryRun=All")
+        changes(&self.verb, &self.group) && !self.dry_run()
     }
+
+    /// Whether nothing was to be stored.
+    pub fn dry_run(&self) -> bool {
+        self.uri.contains("dryRun=All")
+    }
+}
+
+/// Whether a verb asks for a change, or tries one out. Reviews do not, though they are created.
+pub(super) fn changes(verb: &str, group: &str) -> bool {
+    matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection")
+        && !matches!(group, "authorization.k8s.io" | "authentication.k8s.io")
 }
 
 impl Log {
@@ -81,7 +88,15 @@ impl Log {
     /// # Errors
     /// When the log cannot be read or understood.
     pub fn since(&self, mark: Mark) -> Result<Vec<Request>> {
-        let (_, text) = self.read(mark.0)?;
+        Ok(self.more(mark)?.1)
+    }
+
+    /// The same, and the end of the log up to which they are.
+    ///
+    /// # Errors
+    /// As [`since`](Self::since).
+    pub fn more(&self, mark: Mark) -> Result<(Mark, Vec<Request>)> {
+        let (end, text) = self.read(mark.0)?;
         let mut begun = HashSet::new();
         let mut requests = Vec::new();
         for line in text.lines() {
@@ -98,7 +113,7 @@ impl Log {
                 requests.push(event.into());
             }
         }
-        Ok(requests)
+        Ok((Mark(end), requests))
     }
 
     /// The requests since `mark` that ask for a change of a stored object.

@@ -2,7 +2,8 @@
 //!
 //! [`ControlPlane`] is etcd, kube-apiserver and kube-controller-manager as processes of their own, [`Operator`] is the
 //! operator's binary as a process of its own, [`audit`] reads what the operator asked of the API server, and
-//! [`eventually`] and [`watch_until`] await what should come true.
+//! [`eventually`] and [`watch_until`] await what should come true. [`proxy`] disturbs what is between the two, and
+//! [`recorder`] keeps every state that was.
 //!
 //! Tests fail by panicking (`unwrap` and `assert!`), not by returning an error: a panic is what makes the logs of the
 //! processes be kept, under `target/test-logs/`.
@@ -25,6 +26,8 @@ mod logs;
 mod manifests;
 mod operator;
 mod plane;
+pub mod proxy;
+pub mod recorder;
 mod shipped;
 mod wait;
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{ControlPlane, Operator, OperatorOptions, free_port};
+use super::{ControlPlane, Operator, OperatorOptions, free_port, proxy::Proxy};
 
 /// The shipped manifests installed, and the operator running as their Deployment would run it.
 pub struct Stage {
@@ -22,6 +22,8 @@ struct Shipped {
     env: Vec<(String, String)>,
     port: u16,
     config: TempDir,
+    /// The way to the API server, if not the direct one.
+    kubeconfig: Option<PathBuf>,
 }
 
 /// The manifests that a user installs.
@@ -83,12 +85,14 @@ impl Shipped {
             env,
             port,
             config,
+            kubeconfig: None,
         })
     }
 
     fn options(&self, binary: &Path) -> OperatorOptions {
         let mut options = OperatorOptions::new(binary, self.port).args(self.args.clone());
         options.env.clone_from(&self.env);
+        options.kubeconfig.clone_from(&self.kubeconfig);
         options
     }
 }
@@ -108,7 +112,26 @@ impl Stage {
     /// As [`Stage::on`].
     pub async fn with(plane: &ControlPlane, binary: &Path, change: impl FnOnce(&mut Value)) -> Result<Self> {
         plane.install(&install_yaml()).await?;
-        let shipped = Shipped::read(change)?;
+        Self::run(plane, binary, Shipped::read(change)?).await
+    }
+
+    /// The same, with a proxy between the operator and the API server.
+    ///
+    /// # Errors
+    /// As [`Stage::on`].
+    pub async fn behind_proxy(
+        plane: &ControlPlane,
+        binary: &Path,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<(Self, Proxy)> {
+        plane.install(&install_yaml()).await?;
+        let proxy = Proxy::start(plane).await?;
+        let mut shipped = Shipped::read(change)?;
+        shipped.kubeconfig = Some(proxy.kubeconfig());
+        Ok((Self::run(plane, binary, shipped).await?, proxy))
+    }
+
+    async fn run(plane: &ControlPlane, binary: &Path, shipped: Shipped) -> Result<Self> {
         let mut operator = Operator::spawn(plane, shipped.options(binary)).await?;
         operator.ready(std::time::Duration::from_secs(60)).await?;
         Ok(Self {

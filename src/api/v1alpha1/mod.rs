@@ -4,6 +4,7 @@ mod access;
 mod baseline;
 mod common;
 mod exception;
+mod ledger;
 mod network;
 mod pod_security;
 mod report;
@@ -17,6 +18,7 @@ pub use exception::{
     BaselineException, BaselineExceptionSpec, BaselineExceptionStatus, ExceptionCondition, WaivedControl, WaivedHere,
     Waiver,
 };
+pub use ledger::{DriftLedger, DriftRecord, OpenDrift, TakenOver};
 pub use network::{
     Direction, DnsPeers, IpBlock, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
     NetworkPort, Protocol,
@@ -24,8 +26,7 @@ pub use network::{
 pub use pod_security::{PodSecurity, PodSecurityLevel, PodSecurityStandard};
 pub use report::{
     AdmittingLabel, AskedLess, BaselineReport, BaselineReportFields, BaselineReportStatus, ContestedObject,
-    ControlReport, ControlState, DriftLedger, DriftRecord, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry,
-    Note,
+    ControlReport, ControlState, EffectiveValue, HeldBaseline, InventoryEntry, LabelEntry, Note, WaivedItem,
 };
 pub use resources::{
     LimitRangeLimit, LimitRangeTemplate, LimitRanges, LimitType, QuotaScope, QuotaTemplate, ResourceQuotas,

@@ -6,8 +6,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
+use super::ledger::{DriftLedger, TakenOver};
 use super::status::{conditions, timestamp};
+use super::{Mode, PodSecurityLevel};
 
 /// The shape of a [`BaselineReport`] beside its status: it has none, since the operator alone writes it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -31,7 +32,8 @@ use super::status::{conditions, timestamp};
     printcolumn(
         name = "Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
     ),
     printcolumn(name = "Drift", type_ = "integer", json_path = ".status.drift.total"),
     printcolumn(name = "Last Drift", type_ = "date", json_path = ".status.drift.lastSeen"),
@@ -70,6 +72,10 @@ pub struct BaselineReportStatus {
     pub contested: Vec<ContestedObject>,
     /// What drifted.
     pub drift: DriftLedger,
+    /// What was there under the names of the baseline before the operator took it over, the last few.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub taken_over: Vec<TakenOver>,
     /// The objects that the operator wrote here. Nothing but these is ever deleted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2048))]
@@ -147,10 +153,18 @@ pub struct ControlReport {
     pub mode: Mode,
     /// How it stands.
     pub state: ControlState,
-    /// What applies, value by value, and the baseline that supplied it.
+    /// What applies, value by value, and the baseline that supplied it. What of it is waived is below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub effective: Vec<EffectiveValue>,
+    /// What exceptions waive of it. A control of which all is waived is Compliant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub waived: Vec<WaivedItem>,
+    /// Whether it was enforced here before all of it was waived: it comes back at once and as a whole when the exceptions
+    /// end, and is not taken for newly enforced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enforced_before: bool,
     /// What departs from it now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -163,6 +177,25 @@ pub struct ControlReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub warnings: Vec<Note>,
+}
+
+/// Something of a control that exceptions waive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaivedItem {
+    /// The object, as kind/name; absent where the whole control is waived, and for podSecurity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 317))]
+    pub object: Option<String>,
+    /// For podSecurity, the level that enforce falls to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<PodSecurityLevel>,
+    /// The exceptions that waive it, by name.
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    pub exceptions: Vec<String>,
+    /// When the last of them expires.
+    #[schemars(schema_with = "timestamp")]
+    pub until: Timestamp,
 }
 
 /// How a control stands in a namespace.
@@ -246,59 +279,6 @@ pub struct ContestedObject {
     /// When last.
     #[schemars(schema_with = "timestamp")]
     pub last: Timestamp,
-}
-
-/// What drifted in this namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct DriftLedger {
-    /// How often something drifted, in all.
-    pub total: i64,
-    /// How often it was repaired, in all.
-    pub repaired: i64,
-    /// When something drifted last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "timestamp")]
-    pub last_seen: Option<Timestamp>,
-    /// Which client claims to have caused the last drift.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub last_claimed_by: Option<String>,
-    /// The last drifts, newest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
-    pub records: Vec<DriftRecord>,
-}
-
-/// One drift.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DriftRecord {
-    /// The control, by the name of its section.
-    #[schemars(length(max = 63))]
-    pub control: String,
-    /// The object, as kind/name.
-    #[schemars(length(max = 317))]
-    pub object: String,
-    /// The field that differed, such as spec.ingress[0]; empty for the whole object.
-    #[schemars(length(max = 256))]
-    pub path: String,
-    /// What the baseline asks for, as JSON, cut where it is long.
-    #[schemars(length(max = 512))]
-    pub expected: String,
-    /// What was found, as JSON, cut where it is long; empty where nothing was.
-    #[schemars(length(max = 512))]
-    pub found: String,
-    /// When it was seen.
-    #[schemars(schema_with = "timestamp")]
-    pub seen: Timestamp,
-    /// When it was repaired; absent if it was only reported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "timestamp")]
-    pub repaired: Option<Timestamp>,
-    /// Which client claims to have done it, by the field manager that it stated; a deletion leaves no such claim.
-    #[schemars(length(max = 256))]
-    pub claimed_by: String,
 }
 
 /// An object that the operator wrote in this namespace.

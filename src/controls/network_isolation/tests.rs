@@ -75,6 +75,40 @@ fn detected_dns_is_part_of_the_egress_policy_itself_and_of_no_other() {
 }
 
 #[test]
+fn a_dns_cache_on_each_node_is_reachable_where_dns_is_detected_and_nowhere_else() {
+    let mut cluster = cluster();
+    cluster.node_local_dns = ["fd00::a", "169.254.20.10"].map(|a| a.parse().unwrap()).into();
+    let node_local = json!({
+        "to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}, {"ipBlock": {"cidr": "fd00::a/128"}}],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    });
+    let egress = |section: Value, cluster: &ClusterFacts| {
+        let rendered = rendered_in(section, cluster);
+        spec(&rendered, "default-deny-egress").get("egress").cloned()
+    };
+    let section = json!({"defaultDeny": ["Ingress", "Egress"]});
+    assert_eq!(egress(section.clone(), &cluster), Some(json!([dns(), node_local])));
+    assert!(
+        spec(&rendered_in(section, &cluster), "default-deny-ingress")
+            .get("ingress")
+            .is_none()
+    );
+    assert_eq!(
+        egress(json!({"defaultDeny": ["Egress"], "allowDNS": false}), &cluster),
+        None
+    );
+    let stated = json!({"defaultDeny": ["Egress"], "dns": {"peers": [{"ipBlock": {"cidr": "192.0.2.1/32"}}], "ports": [{"port": 53}]}});
+    assert_eq!(
+        egress(stated, &cluster).unwrap().as_array().unwrap().len(),
+        1,
+        "what is stated is all"
+    );
+    cluster.dns = None;
+    let held = rendered_in(json!({"defaultDeny": ["Egress"]}), &cluster);
+    assert_eq!(held.held[0].reason, "DNSNotFound", "the cache needs something to ask");
+}
+
+#[test]
 fn stated_dns_takes_the_place_of_what_was_detected() {
     let stated = json!({"defaultDeny": ["Egress"], "dns": {
         "peers": [{"ipBlock": {"cidr": "169.254.20.10/32"}}],

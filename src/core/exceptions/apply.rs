@@ -48,6 +48,10 @@ impl Waivers {
         let told = taken.into_iter().map(|((control, object), by)| Waived {
             control,
             object,
+            level: (control == WaivedControl::PodSecurity)
+                .then_some(self.level.as_ref())
+                .flatten()
+                .map(|(level, _)| *level),
             exceptions: by.exceptions.into_iter().collect(),
             expires: by.expires,
         });

@@ -1,5 +1,6 @@
 mod pod_security;
 mod properties;
+mod status;
 mod validation;
 
 use serde_json::{Value, json};

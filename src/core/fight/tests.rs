@@ -58,6 +58,19 @@ fn who_reverts_another_field_each_time_is_found_by_its_speed() {
 #[test]
 fn a_clock_that_stands_still_hides_no_opponent() {
     assert_eq!(found_after(0.0, 99, |_| FIELD.to_owned()), Some(3));
+    let mut fights = Fights::default();
+    for _ in 0..6 {
+        fights.reverted(POLICY, FIELD, "helm", at(0.0));
+    }
+    assert_eq!(fights.contested(at(0.0))[0].reverts, 4);
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_no_opponent() {
+    let mut fights = Fights::default();
+    fights.reverted(POLICY, FIELD, "kubectl-edit", at(7.0 * HOUR));
+    fights.reverted(POLICY, "spec.policyTypes[0]", "kubectl-edit", at(0.0));
+    assert_eq!(fights.contested(at(0.0)), []);
 }
 
 #[test]
@@ -164,6 +177,35 @@ fn a_contest_ends_a_day_after_it_was_last_seen_and_all_begins_anew() {
     }
     fights.reverted(POLICY, FIELD, "helm", at(second + 2.0));
     assert_eq!(pause(&fights, false, 0.0, second + 2.0), Some(2.0));
+}
+
+#[test]
+fn nothing_of_a_fight_that_is_over_counts_in_the_next_one() {
+    let mut fights = Fights::default();
+    for i in 0..9 {
+        fights.reverted(POLICY, FIELD, "helm", at(f64::from(i)));
+        fights.rewritten(POLICY, true, at(f64::from(i)));
+    }
+    // The other contest over the object goes on.
+    fights.rewritten(POLICY, true, at(20.0 * HOUR));
+    let later = 25.0 * HOUR;
+    for i in 0..3 {
+        let now = later + f64::from(i) * MINUTE;
+        let told = fights.contested(at(now));
+        assert!(told.len() == 1 && told[0].reason == Contest::REWRITTEN, "{told:?}");
+        fights.reverted(POLICY, "spec.policyTypes[0]", "argocd", at(now));
+    }
+    let told = fights.contested(at(later + 2.0 * MINUTE));
+    assert_eq!((told[0].path.as_str(), told[0].reverts), ("spec.policyTypes[0]", 1));
+    assert_eq!((told[1].since, told[1].reverts), (at(0.0), 10));
+}
+
+#[test]
+fn a_contest_over_what_is_rewritten_begins_anew_after_a_day() {
+    let mut fights = Fights::default();
+    fights.rewritten(POLICY, true, at(0.0));
+    fights.rewritten(POLICY, true, at(24.0 * HOUR));
+    assert_eq!(fights.contested(at(24.0 * HOUR))[0].since, at(24.0 * HOUR));
 }
 
 #[test]

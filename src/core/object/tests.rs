@@ -165,15 +165,16 @@ proptest! {
 
     #[test]
     fn what_differs_is_told_without_a_panic_and_within_bounds((kind, live) in hostile_object()) {
-        use crate::core::drift::{claimed_by, differences};
+        use crate::core::drift::{claim, differences};
         let canonical = Canonical::of(kind, &live);
-        let told = differences(&child().canonical(), &canonical);
+        let told = differences(&child().canonical(), &canonical, &live);
         prop_assert!(told.len() <= 8);
         prop_assert_eq!(told.is_empty(), canonical == child().canonical());
         for difference in told {
             prop_assert!(difference.path.chars().count() <= 256);
             prop_assert!(difference.found.chars().count() <= 512);
+            prop_assert!(difference.claim.by.chars().count() <= 128);
         }
-        prop_assert!(claimed_by(&live).chars().count() <= 128);
+        prop_assert!(claim(&live, &[], true).by.chars().count() <= 128);
     }
 }

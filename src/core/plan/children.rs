@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step, is_orphaned, remover};
+use super::{Action, Finding, FindingKind, Plan, Section, Step, is_orphaned, remover, waived};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::{Held, Registry};
-use crate::core::drift::{Difference, claimed_by, differences};
+use crate::core::drift::{Claim, Difference, differences};
 use crate::core::object::{Canonical, Child, ChildId, Digest};
 use crate::core::select::selects;
 use crate::core::text::bounded;
@@ -36,12 +36,7 @@ pub(super) fn keep(
             object: child.id.to_string(),
             mode,
             kind,
-            differences: vec![Difference {
-                path: String::new(),
-                expected: "present".to_owned(),
-                found: "absent".to_owned(),
-            }],
-            claimed_by: "unknown".to_owned(),
+            differences: vec![Difference::whole("present", "absent")],
         });
         // In Audit it is not put back, and stays on record: it is told as deleted, not as missing, until it is there again.
         if mode == Mode::Enforce {
@@ -49,6 +44,9 @@ pub(super) fn keep(
         }
         return None;
     };
+    if let Some(kept) = &live.kept {
+        plan.kept.push((section, child.id.clone(), Arc::clone(kept)));
+    }
     if live.digest == wanted {
         plan.inventory.insert(child.id.clone(), record(owner, live, wanted));
         return None;
@@ -67,8 +65,7 @@ pub(super) fn keep(
         object: child.id.to_string(),
         mode,
         kind,
-        differences: differences(&asked, &canonical),
-        claimed_by: claimed_by(object),
+        differences: differences(&asked, &canonical, object),
     });
     if mode == Mode::Enforce {
         let terminating = object["metadata"]["deletionTimestamp"].is_string();
@@ -90,6 +87,7 @@ pub(super) fn keep(
                 child: child.clone(),
                 uid: live.uid.clone(),
                 resource_version: live.resource_version.clone(),
+                live: Arc::clone(object),
             }
         } else {
             Step::Replace {
@@ -109,14 +107,15 @@ pub(super) fn audited(enforced: &Child, asked: &Child) -> Option<Finding> {
         object: asked.id.to_string(),
         mode: Mode::Audit,
         kind: FindingKind::Audited,
-        differences: differences(&canonical, &enforced),
-        claimed_by: String::new(),
+        // Nobody did this: there is no live object to claim it.
+        differences: differences(&canonical, &enforced, &serde_json::Value::Null),
     })
 }
 
-/// Plans the removal of what is recorded as ours and no longer asked for: by the UID on record, for the baseline on
-/// record, and never of what is only held back.
+/// Plans the removal of what is recorded as ours and no longer asked for, or waived: by the UID on record, for the
+/// baseline on record (what is waived, for the one that asks for it), and never of what is only held back.
 pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], plan: &mut Plan) {
+    let effective = Arc::clone(&plan.effective);
     let mut on_record = inherited(registry, world);
     plan.inventory.extend(
         on_record
@@ -124,7 +123,7 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
             .filter(|(id, _)| !plan.wanted.contains_key(id))
             .map(|(i, r)| (i.clone(), r.clone())),
     );
-    on_record.extend(world.prior.inventory.iter().map(|(i, r)| (i.clone(), r.clone())));
+    on_record.extend(plan.inventory.clone());
     for (id, recorded) in on_record.iter().rev() {
         let asked = plan.wanted.contains_key(id)
             || sections
@@ -142,7 +141,10 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
             continue;
         };
         let mode = |owner: &Baseline| control.mode(&owner.spec).unwrap_or(owner.spec.mode);
-        let Some((owner, mode)) = remover(world, &recorded.baseline, mode) else {
+        let waived = waived::removal(&effective, plan, control.section(), id);
+        let surplus =
+            || remover(world, &recorded.baseline, mode).map(|(b, m)| (b, m, FindingKind::Surplus, b.name.clone()));
+        let Some((owner, mode, kind, claimed_by)) = waived.or_else(surplus) else {
             if is_orphaned(world, &recorded.baseline)
                 && let Some(orphan) = plan.inventory.get_mut(id)
             {
@@ -155,13 +157,14 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
             Finding {
                 object: id.to_string(),
                 mode,
-                kind: FindingKind::Surplus,
+                kind,
                 differences: vec![Difference {
-                    path: String::new(),
-                    expected: "absent".to_owned(),
-                    found: "present".to_owned(),
+                    claim: Claim {
+                        by: claimed_by,
+                        ..Claim::unknown()
+                    },
+                    ..Difference::whole("absent", "present")
                 }],
-                claimed_by: owner.name.clone(),
             },
             owner,
         );

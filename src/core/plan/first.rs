@@ -9,7 +9,6 @@ use serde_json::json;
 use super::{Action, Plan, Section, Step};
 use crate::api::v1alpha1;
 use crate::core::control::{Preflight, Registry};
-use crate::core::merge::Effective;
 use crate::core::object::{Child, Digest};
 use crate::core::world::World;
 
@@ -34,20 +33,21 @@ pub struct Check {
 /// The baseline in whose rollout a section is in this namespace, if it is new here: the last one to enforce it.
 ///
 /// A Namespace tells its age in whole seconds, so one of the same second counts as born under it.
-pub(super) fn rollout(world: &World, section: &Section, effective: &Effective) -> Option<String> {
+pub(super) fn rollout(world: &World, section: &Section, plan: &Plan) -> Option<String> {
     let enforcing = section.askers.enforcing.iter();
     let youngest = enforcing
-        .filter_map(|i| effective.baselines.get(*i))
+        .filter_map(|i| plan.effective.baselines.get(*i))
         .max_by_key(|b| (b.since, &b.uid))?;
     let older = world.namespace.created?.as_second() < youngest.since.as_second();
-    (older && is_new(world, section)).then(|| youngest.uid.clone())
+    (older && is_new(world, section, plan)).then(|| youngest.uid.clone())
 }
 
-/// Whether nothing is on record of a section that is enforced.
-fn is_new(world: &World, section: &Section) -> bool {
+/// Whether nothing is on record of a section that is enforced, and not because it was waived.
+fn is_new(world: &World, section: &Section, plan: &Plan) -> bool {
     let prior = &world.prior;
     section.mode == v1alpha1::Mode::Enforce
         && section.paused.is_none()
+        && !plan.enforced_before.contains(section.name)
         && !section
             .children
             .iter()

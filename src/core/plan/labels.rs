@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use super::{Action, Finding, FindingKind, Plan, Section, Step, is_orphaned, remover};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::LabelRule;
-use crate::core::drift::Difference;
-use crate::core::text::bounded;
+use crate::core::drift::{Claim, Difference};
 use crate::core::world::{Baseline, RecordedLabel, World};
 
 /// The prefix of the labels that an earlier baseline may have left behind.
@@ -80,9 +79,7 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
             continue;
         };
         let name = section.map_or("podSecurity", |s| s.name);
-        let mut surplus = finding(world, key, mode, FindingKind::Surplus, "");
-        surplus.claimed_by.clone_from(&owner.name);
-        plan.note(name, surplus, owner);
+        plan.note(name, finding(world, key, mode, FindingKind::Surplus, ""), owner);
         if mode == Mode::Enforce {
             changed_for = Some((name, owner.uid.clone()));
             apply.remove(key);
@@ -100,11 +97,7 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
 
 /// What an audited baseline asks for beyond what is enforced.
 pub(super) fn audited(world: &World, enforced: &LabelRule, asked: &LabelRule) -> Option<Finding> {
-    (enforced.value != asked.value).then(|| {
-        let mut finding = finding(world, &asked.key, Mode::Audit, FindingKind::Audited, &asked.value);
-        finding.claimed_by = String::new();
-        finding
-    })
+    (enforced.value != asked.value).then(|| finding(world, &asked.key, Mode::Audit, FindingKind::Audited, &asked.value))
 }
 
 fn finding(world: &World, key: &str, mode: Mode, kind: FindingKind, expected: &str) -> Finding {
@@ -113,15 +106,16 @@ fn finding(world: &World, key: &str, mode: Mode, kind: FindingKind, expected: &s
         object: format!("Namespace/{}", world.namespace.name),
         mode,
         kind,
-        differences: vec![Difference {
-            path: format!("metadata.labels[{key}]"),
-            expected: expected.to_owned(),
-            found: value.map(|v| bounded(v, 63)).unwrap_or_default(),
-        }],
-        claimed_by: match value {
-            Some(_) => world.namespace.claimed_by.clone(),
-            None => "unknown".to_owned(),
-        },
+        differences: vec![Difference::label(
+            key,
+            expected,
+            value.map_or("", String::as_str),
+            if kind.is_drift() || kind == FindingKind::NameTaken {
+                world.namespace.claim(key)
+            } else {
+                Claim::unknown()
+            },
+        )],
     }
 }
 

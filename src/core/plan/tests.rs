@@ -4,6 +4,7 @@ mod labels;
 mod properties;
 mod release;
 mod removal;
+mod waived;
 
 use serde_json::{Value, json};
 
@@ -125,7 +126,11 @@ fn what_was_deleted_is_created_again() {
     let plan = plan(REGISTRY, &world);
     assert_eq!(found(&plan), [(FindingKind::Deleted, DENY.to_owned())]);
     assert_eq!(steps(&plan), [format!("create {DENY}")]);
-    assert_eq!(findings(&plan)[0].claimed_by, "unknown", "a deletion leaves no claim");
+    assert_eq!(
+        findings(&plan)[0].differences[0].claim.by,
+        "unknown",
+        "a deletion leaves no claim"
+    );
 }
 
 #[test]
@@ -134,12 +139,14 @@ fn what_was_changed_is_replaced_and_the_field_and_the_client_are_told() {
     let deny = id(&world, DENY);
     meddle(&mut world, &deny, |object| {
         object["spec"]["ingress"] = json!([{}]);
-        object["metadata"]["managedFields"] = json!([{"manager": "kubectl-edit", "time": "2026-01-01T00:00:00Z"}]);
+        object["metadata"]["managedFields"] = json!([
+            {"manager": "kubectl-edit", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:ingress": {}}}},
+        ]);
     });
     let plan = plan(REGISTRY, &world);
     assert_eq!(found(&plan), [(FindingKind::Changed, DENY.to_owned())]);
     let finding = findings(&plan)[0];
-    assert_eq!(finding.claimed_by, "kubectl-edit");
+    assert_eq!(finding.differences[0].claim.by, "kubectl-edit");
     assert_eq!(finding.differences[0].path, "spec.ingress[0].from");
     assert_eq!(finding.differences[0].found, "");
     let [

@@ -1,11 +1,13 @@
+use k8s_openapi::jiff::Timestamp;
+mod waived;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::v1alpha1::TakenOver;
 use crate::controls::REGISTRY;
-use crate::core::plan::{Step, plan};
-use crate::core::world::testing::{
-    carry_out, converged, full_spec, full_spec_but, id, meddle, with_spec, world as bare_world,
-};
+use crate::core::plan::{Action, plan};
+use crate::core::world::testing::{converged, full_spec, full_spec_but, id, meddle, with_spec, world as bare_world};
 
 const GO: gate::Verdict = gate::Verdict::Go;
 
@@ -28,7 +30,8 @@ fn drifted(spec: Value) -> World {
     let deny = id(&world, "NetworkPolicy/default-deny-ingress");
     meddle(&mut world, &deny, |object| {
         object["spec"]["ingress"] = json!([{}]);
-        object["metadata"]["managedFields"] = json!([{"manager": "kubectl-edit"}]);
+        object["metadata"]["managedFields"] =
+            json!([{"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:ingress": {}}}}]);
     });
     world
 }
@@ -153,7 +156,7 @@ fn what_is_held_or_could_not_be_written_is_blocked() {
         message: "x".repeat(5_000),
     };
     let done = vec![(plan.actions[0].clone(), Err(failure))];
-    attempt.absorb(&plan, &done, world.now);
+    attempt.absorb(&world, &plan, &done, world.now);
     let failed = settle(&world, &plan, &attempt, GO);
     assert_eq!(failed.members[0].standing, Standing::Blocked);
     assert_eq!(failed.members[0].reason, "Forbidden");
@@ -177,12 +180,49 @@ fn a_failure_is_forgotten_when_the_next_attempt_succeeds() {
         reason: "Conflict",
         message: "again".to_owned(),
     };
-    attempt.absorb(&plan, &[(plan.actions[0].clone(), Err(failure))], world.now);
+    attempt.absorb(&world, &plan, &[(plan.actions[0].clone(), Err(failure))], world.now);
     assert_eq!(attempt.failures.len(), 1);
-    attempt.absorb(&plan, &all_done(&plan), world.now);
+    attempt.absorb(&world, &plan, &all_done(&plan), world.now);
     assert!(attempt.failures.is_empty());
     assert_eq!(attempt.drifted, 0, "what was missing had not drifted");
     assert!(attempt.records.is_empty());
+}
+
+#[test]
+fn a_foreign_finalizer_is_warned_of_and_the_namespace_is_compliant_all_the_same() {
+    use crate::core::world::Kept;
+    let mut world = converged(full_spec());
+    let deny = id(&world, "NetworkPolicy/default-deny-ingress");
+    let kept = |deleted| Kept {
+        finalizers: "example.com/hold".into(),
+        by: "kubectl-edit".into(),
+        deleted,
+    };
+    let mut messages = Vec::new();
+    for deleted in [false, true] {
+        world.live.get_mut(&deny).unwrap().kept = Some(kept(deleted).into());
+        let settled = settled(&world);
+        assert_eq!(settled.members[0].standing, Standing::Compliant);
+        let warned: Vec<_> = settled.report.controls.iter().flat_map(|c| &c.warnings).collect();
+        assert_eq!(warned.len(), 1);
+        assert_eq!(
+            (&warned[0].object, warned[0].reason.as_str()),
+            (&deny.to_string(), "ForeignFinalizer")
+        );
+        assert!(
+            warned[0]
+                .message
+                .ends_with(": example.com/hold; claimed by kubectl-edit")
+        );
+        messages.push(warned[0].message.clone());
+    }
+    assert_ne!(messages[0], messages[1]);
+    // Also of what departs, and with it.
+    meddle(&mut world, &deny, |object| object["spec"]["ingress"] = json!([{}]));
+    world.live.get_mut(&deny).unwrap().kept = Some(kept(false).into());
+    let settled = settled(&world);
+    assert_eq!(settled.members[0].standing, Standing::Drifted);
+    assert_eq!(settled.report.controls[1].warnings.len(), 1);
 }
 
 #[test]
@@ -193,70 +233,6 @@ fn what_was_not_read_yet_is_not_called_compliant() {
     let settled = settled(&world);
     assert_eq!(settled.members[0].standing, Standing::Pending);
     assert_eq!(condition(&settled, "Ready").0, "False");
-}
-
-#[test]
-fn repaired_drift_is_counted_and_kept_with_who_claims_it() {
-    let mut world = drifted(full_spec());
-    world.prior.drift.total = 4;
-    world.prior.drift.repaired = 3;
-    let before = plan(REGISTRY, &world);
-    assert!(matches!(before.actions[0].step, Step::Replace { .. }));
-    let mut attempt = Attempt::default();
-    attempt.absorb(&before, &all_done(&before), world.now);
-    carry_out(&mut world, &before);
-    let settled = settle(&world, &plan(REGISTRY, &world), &attempt, GO);
-    assert_eq!(settled.members[0].standing, Standing::Compliant);
-    let drift = &settled.report.drift;
-    assert_eq!((drift.total, drift.repaired), (5, 4));
-    assert_eq!(drift.last_seen, Some(world.now));
-    assert_eq!(drift.last_claimed_by.as_deref(), Some("kubectl-edit"));
-    let record = &drift.records[0];
-    assert_eq!(record.control, "networkIsolation");
-    assert_eq!(record.object, "NetworkPolicy/security-baseline-default-deny-ingress");
-    assert!(record.path.starts_with("spec.ingress"));
-    assert_eq!(record.repaired, Some(world.now));
-}
-
-#[test]
-fn drift_that_could_not_be_repaired_is_not_counted_as_repaired() {
-    let world = drifted(full_spec());
-    let plan = plan(REGISTRY, &world);
-    let mut attempt = Attempt::default();
-    let failure = Failure {
-        reason: "Forbidden",
-        message: String::new(),
-    };
-    attempt.absorb(&plan, &[(plan.actions[0].clone(), Err(failure))], world.now);
-    let drift = settle(&world, &plan, &attempt, GO).report.drift;
-    assert_eq!((drift.total, drift.repaired, drift.records.len()), (0, 0, 0));
-}
-
-#[test]
-fn what_drifted_earlier_is_not_forgotten_when_nothing_does() {
-    let mut world = converged(full_spec());
-    world.prior.drift.total = 7;
-    world.prior.drift.repaired = 7;
-    world.prior.drift.last_seen = Some(world.now);
-    world.prior.drift.last_claimed_by = Some("helm".to_owned());
-    let drift = settled(&world).report.drift;
-    assert_eq!((drift.total, drift.repaired), (7, 7));
-    assert_eq!(drift.last_seen, Some(world.now));
-    assert_eq!(drift.last_claimed_by.as_deref(), Some("helm"));
-}
-
-#[test]
-fn the_ring_of_records_is_bounded_newest_first_and_the_total_is_true() {
-    let world = drifted(full_spec());
-    let plan = plan(REGISTRY, &world);
-    let mut attempt = Attempt::default();
-    for second in 0..100 {
-        attempt.absorb(&plan, &all_done(&plan), Timestamp::from_second(second).unwrap());
-    }
-    assert_eq!(attempt.records.len(), MOST_RECORDS);
-    assert_eq!(attempt.drifted, 100);
-    assert_eq!(attempt.records[0].seen, Timestamp::from_second(99).unwrap());
-    assert!(attempt.records.is_sorted_by(|a, b| a.seen >= b.seen));
 }
 
 #[test]
@@ -340,15 +316,25 @@ fn conditions_keep_their_time_from_report_to_report() {
 }
 
 #[test]
-fn the_meaning_of_a_report_is_all_of_it_but_the_records() {
+fn the_meaning_of_a_report_is_all_of_it_but_the_records_and_what_was_taken_over() {
     let world = drifted(full_spec());
     let before = plan(REGISTRY, &world);
     let mut attempt = Attempt::default();
-    attempt.absorb(&before, &all_done(&before), world.now);
+    attempt.absorb(&world, &before, &all_done(&before), world.now);
     let report = settle(&world, &before, &attempt, GO).report;
     let mut without = report.clone();
     without.drift.records.clear();
     assert_ne!(report, without);
+    assert_eq!(meaning(&report), meaning(&without));
+    // These are only in the written report, and not in the next one that is made.
+    without.taken_over = vec![TakenOver {
+        object: "Role/x".into(),
+        taken: world.now,
+        former: "{}".into(),
+        claimed_by: "helm".into(),
+        operation: String::new(),
+        claimed_at: None,
+    }];
     assert_eq!(meaning(&report), meaning(&without));
 
     let whole = serde_json::to_value(&report).unwrap();

@@ -34,7 +34,7 @@ pub(crate) fn namespace() -> NamespaceFacts {
         created: None,
         labels: BTreeMap::new(),
         our_labels: BTreeSet::new(),
-        claimed_by: "unknown".into(),
+        claims: BTreeMap::new(),
         terminating: false,
     }
 }
@@ -60,6 +60,7 @@ pub(crate) fn cluster() -> ClusterFacts {
                 port(json!({"protocol": "TCP", "port": 53})),
             ],
         }),
+        node_local_dns: BTreeSet::new(),
         api_server: Some(vec![Destination {
             peers: vec![peer(json!({"ipBlock": {"cidr": "192.0.2.10/32"}}))],
             ports: vec![port(json!({"protocol": "TCP", "port": 6443}))],
@@ -161,6 +162,7 @@ pub(crate) fn put(world: &mut World, id: &ChildId, mut object: Value, uid: Optio
         resource_version,
         digest: Canonical::of(id.kind, &object).digest(),
         object: Some(Arc::new(object)),
+        kept: None,
     };
     world.live.insert(id.clone(), live);
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::newer;
 use crate::api::v1alpha1::{DeletionPolicy, SecurityBaselineSpec, SecurityBaselineStatus};
 use crate::controls::REGISTRY;
 use crate::core::brake::{CONFIRM, RESUME};
 use crate::core::merge::frozen;
 use crate::core::validate::{Problems, validate};
 use crate::core::world::Baseline;
+use crate::engine::answer::newer;
 use crate::engine::facts::meta;
 use crate::engine::index::BaselineEntry;
 
@@ -114,23 +115,26 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
 
 /// A spec, if nothing is wrong with it; and what is.
 fn decode(spec: &Value) -> (Option<SecurityBaselineSpec>, Problems) {
-    let mut problems = Problems::default();
-    match serde_path_to_error::deserialize::<_, SecurityBaselineSpec>(spec) {
+    match understand::<SecurityBaselineSpec>(spec) {
         Ok(spec) => {
-            problems = validate(REGISTRY, &spec);
+            let problems = validate(REGISTRY, &spec);
             (problems.is_empty().then_some(spec), problems)
         }
-        Err(error) => {
-            let path = error.path().to_string();
-            let path = if path == "." {
-                "spec".to_owned()
-            } else {
-                format!("spec.{path}")
-            };
-            problems.add(path, format_args!("cannot be understood: {}", error.inner()));
-            (None, problems)
-        }
+        Err(problems) => (None, problems),
     }
+}
+
+/// A spec as the API server has it: what slipped past its schema is told field by field, and stops nobody else.
+pub fn understand<T: DeserializeOwned>(spec: &Value) -> Result<T, Problems> {
+    serde_path_to_error::deserialize(spec).map_err(|error| {
+        let path = match error.path().to_string().as_str() {
+            "." => "spec".to_owned(),
+            path => format!("spec.{path}"),
+        };
+        let mut problems = Problems::default();
+        problems.add(path, format_args!("cannot be understood: {}", error.inner()));
+        problems
+    })
 }
 
 /// A share of a spec as it was written into a status.

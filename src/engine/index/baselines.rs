@@ -1,6 +1,7 @@
 //! The part of the index that is about baselines, and how their namespaces stand.
 
 use super::*;
+use crate::core::exceptions::Waivers;
 
 impl Index {
     /// The baselines, by name.
@@ -98,12 +99,12 @@ impl Index {
         self.concerned(&[before, Some(audited)])
     }
 
-    /// The world of a namespace as it is, and as it would be if a baseline were this one. `None` where it holds neither
-    /// way.
+    /// The world of a namespace as it is, and as it would be if a baseline were this one, each without exceptions: the
+    /// brake is about baselines, and what is waived today comes back. `None` where it holds neither way.
     pub fn changed(&mut self, namespace: &str, candidate: &Arc<Baseline>, now: Timestamp) -> Option<(World, World)> {
         let entry = self.namespaces.get(namespace)?;
         let facts = entry.facts.as_ref().filter(|facts| !facts.terminating)?;
-        if self.config.excludes(namespace) {
+        if self.excludes(namespace) {
             return None;
         }
         let others = self.accepted().filter(|b| b.uid != candidate.uid);
@@ -115,10 +116,14 @@ impl Index {
         if !holds(&before) && !holds(&after) {
             return None;
         }
-        Some((
-            self.world_of(namespace, before, now)?,
-            self.world_of(namespace, after, now)?,
-        ))
+        let mut world = |members| {
+            let world = self.world_of(namespace, members, now)?;
+            Some(World {
+                waivers: Waivers::default(),
+                ..world
+            })
+        };
+        Some((world(before)?, world(after)?))
     }
 
     /// What is on record for a baseline, and what keeps it from being removed.
@@ -130,7 +135,7 @@ impl Index {
             };
             let recorded = prior.inventory.values().any(|recorded| recorded.baseline == uid)
                 || prior.labels.values().any(|recorded| recorded.baseline == uid);
-            if recorded && !facts.terminating && !self.config.excludes(name) {
+            if recorded && !facts.terminating && !self.excludes(name) {
                 remaining.namespaces += 1;
                 remaining.example.get_or_insert_with(|| name.to_string());
                 if remaining.stuck.is_none() {
@@ -151,7 +156,7 @@ impl Index {
                 standing(&baseline.spec, name, &facts.labels, recorded) != Standing::Out
                     || entry.prior.as_ref().is_some_and(|prior| prior.knows(&baseline.uid))
             };
-            !index.config.excludes(name) && baselines.iter().flatten().any(concerned)
+            !index.excludes(name) && baselines.iter().flatten().any(concerned)
         })
     }
 
@@ -164,7 +169,7 @@ impl Index {
         }
         for (name, entry) in &self.namespaces {
             let Some(facts) = &entry.facts else { continue };
-            if facts.terminating || self.config.excludes(name) {
+            if facts.terminating || self.excludes(name) {
                 continue;
             }
             let recorded = entry.prior.as_ref().and_then(|prior| prior.members.get(&baseline.uid));

@@ -19,6 +19,7 @@ impl Index {
             uid: meta(&object, "uid").to_owned(),
             resource_version: meta(&object, "resourceVersion").to_owned(),
             digest: Canonical::of(kind, &object).digest(),
+            kept: facts::kept(&object).map(Arc::new),
         };
         let (synced, kept) = (self.synced, self.evidence);
         let entry = self.entry(&namespace);
@@ -44,12 +45,27 @@ impl Index {
         let unrecorded = as_wanted && recorded != Some(live.uid.as_str());
         let concerns = child.wanted.is_some() || recorded.is_some();
         let touched = child.live.as_ref().is_none_or(|known| known.digest != live.digest);
+        // What keeps it is told, and nothing is done about it.
+        let kept_anew = child.live.as_ref().and_then(|l| l.kept.as_ref()) != live.kept.as_ref();
+        child.leaving = child.leaving.take().filter(|uid| *uid == live.uid);
         child.live = Some(live);
         if touched {
             entry.fights.touched(&id.to_string());
         }
         self.evidence = kept + usize::from(proof) - usize::from(had);
-        synced && concerns && (!as_wanted || unrecorded)
+        synced && concerns && (!as_wanted || unrecorded || kept_anew)
+    }
+
+    /// Notes that a repair of a child, or of the namespace itself, changed nothing. Answers whether that is news.
+    pub fn false_alarm(&mut self, namespace: &str, child: Option<&ChildId>) -> bool {
+        let Some(entry) = self.namespaces.get_mut(namespace) else {
+            return false;
+        };
+        let known = match child {
+            Some(id) => entry.children.get_mut(id).map(|child| &mut child.false_alarm),
+            None => Some(&mut entry.false_alarm),
+        };
+        known.is_some_and(|known| !std::mem::replace(known, true))
     }
 
     /// Notes that a child is gone. Answers whether its namespace is to be looked at.
@@ -75,15 +91,44 @@ impl Index {
         if child.live.as_ref().is_none_or(another) {
             return false;
         }
-        child.live = None;
+        let gone = child.live.take().map(|live| live.uid);
         self.evidence -= usize::from(child.evidence.take().is_some());
         let recorded = entry.prior.as_ref().is_some_and(|p| p.inventory.contains_key(&id));
         let concerns = entry.facts.is_some() && (child.wanted.is_some() || recorded);
+        child.leaving = child.leaving.take().filter(|uid| Some(uid) == gone.as_ref());
         if child.wanted.is_none() {
             entry.children.remove(&id);
         }
         self.forget_if_empty(namespace);
         synced && concerns
+    }
+
+    /// Notes that we are deleting a child, before it is known whether that is done: its reply may be lost. What was drift
+    /// before stays drift until it is repaired.
+    pub fn child_leaves(&mut self, namespace: &str, id: &ChildId, uid: &str) {
+        let Some(entry) = self.namespaces.get_mut(namespace) else {
+            return;
+        };
+        let recorded = entry.prior.as_ref().and_then(|p| p.inventory.get(id));
+        let (Some(child), Some(recorded)) = (entry.children.get_mut(id), recorded) else {
+            return;
+        };
+        let as_recorded =
+            |live: &Fingerprint| live.uid == uid && recorded.uid == uid && recorded.digest == Some(live.digest);
+        if child.live.as_ref().is_some_and(as_recorded) {
+            child.leaving = Some(uid.to_owned());
+        }
+    }
+
+    /// Notes that the API server refused to delete a child.
+    pub fn child_stays(&mut self, namespace: &str, id: &ChildId) {
+        let child = self
+            .namespaces
+            .get_mut(namespace)
+            .and_then(|entry| entry.children.get_mut(id));
+        if let Some(child) = child {
+            child.leaving = None;
+        }
     }
 
     /// Notes that the children of a kind are listed anew. What the list shows holds, whatever its resourceVersions: a

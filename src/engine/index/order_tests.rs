@@ -90,3 +90,91 @@ fn a_new_list_holds_even_where_versions_went_back() {
     index.child_seen(kind, quota(10, 5000));
     assert_eq!(live(&index).as_deref(), Some("10"));
 }
+
+#[test]
+fn what_we_delete_ourselves_is_not_missed_however_its_end_is_told() {
+    let id = ChildId {
+        kind: kind_named(KIND).unwrap(),
+        name: "security-baseline-compute".to_owned(),
+    };
+    let last = Last {
+        uid: Some("u"),
+        version: None,
+    };
+    // Whether it was as we wrote it, whether the deletion was refused, and whether somebody is to be blamed.
+    for (as_written, refused, missed) in [(true, false, false), (true, true, true), (false, false, true)] {
+        let mut index = index();
+        index.namespace_seen(&json!({"metadata": {"name": "a", "uid": "n", "resourceVersion": "1"}}));
+        index.child_seen(id.kind, quota(10, 50));
+        let live = index.namespaces["a"].children[&id].live.clone().unwrap();
+        let as_written = if as_written { live.digest } else { Digest::of(&json!(1)) };
+        let recorded = Recorded {
+            uid: live.uid,
+            baseline: "b".to_owned(),
+            digest: Some(as_written),
+        };
+        let entry = index.entry("a");
+        entry.children.get_mut(&id).unwrap().wanted = Some(Digest::of(&json!(2)));
+        // A report that is written meanwhile still has it on record.
+        entry.report = Some(ReportEntry {
+            uid: "r".to_owned(),
+            resource_version: "1".to_owned(),
+            meaning: live.digest,
+        });
+        entry
+            .prior
+            .get_or_insert_default()
+            .inventory
+            .insert(id.clone(), recorded);
+        index.child_leaves("a", &id, "u");
+        if refused {
+            index.child_stays("a", &id);
+        }
+        index.child_gone(id.kind, "a", &id.name, last);
+        // Its end may be told before that of a second try to delete it.
+        index.child_leaves("a", &id, "u");
+        let on_record = |index: &mut Index| {
+            index
+                .world("a", Timestamp::UNIX_EPOCH)
+                .unwrap()
+                .prior
+                .inventory
+                .contains_key(&id)
+        };
+        assert_eq!(on_record(&mut index), missed, "{as_written} {refused}");
+        // Another one of its name is.
+        let mut another = quota(12, 50);
+        another["metadata"]["uid"] = json!("another");
+        index.child_seen(id.kind, another);
+        index.child_gone(id.kind, "a", &id.name, Last::default());
+        assert!(on_record(&mut index));
+    }
+}
+
+#[test]
+fn who_else_writes_a_report_is_agreed_with_on_counts_and_times_and_takes_nothing_away() {
+    let report = |version: u64, total: i64, status: &str, since: &str| {
+        let status: BaselineReportStatus = serde_json::from_value(json!({
+            "conditions": [{"type": "Ready", "status": status, "reason": "x", "message": "", "lastTransitionTime": since}],
+            "drift": {"total": total, "repaired": total},
+        }))
+        .unwrap();
+        (version.to_string(), status)
+    };
+    let mut index = index();
+    let mut seen = |(version, status): (String, BaselineReportStatus)| {
+        index.report_seen("a", "r", &version, &status);
+        let prior = index.namespaces["a"].prior.clone().unwrap();
+        (
+            prior.drift.total,
+            prior.conditions[0].status.clone(),
+            prior.conditions[0].since.to_string(),
+        )
+    };
+    let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z");
+    let told = |total, status: &str, since: &str| (total, status.to_owned(), since.to_owned());
+    assert_eq!(seen(report(1, 2, "True", late)), told(2, "True", late));
+    assert_eq!(seen(report(2, 3, "True", early)), told(3, "True", early));
+    assert_eq!(seen(report(3, 1, "True", late)), told(3, "True", early));
+    assert_eq!(seen(report(4, 3, "False", early)), told(3, "True", early));
+}

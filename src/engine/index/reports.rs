@@ -20,9 +20,13 @@ impl Index {
             resource_version: version.to_owned(),
             meaning,
         });
-        if entry.prior.is_none() {
-            entry.prior = Some(facts::prior(status));
-            entry.fights = facts::fights(status);
+        let told = facts::prior(status);
+        match &mut entry.prior {
+            Some(prior) => agree(prior, told),
+            None => {
+                entry.prior = Some(told);
+                entry.fights = facts::fights(status);
+            }
         }
         synced && changed
     }
@@ -38,8 +42,7 @@ impl Index {
         entry.prior = Some(facts::prior(status));
         entry.reported = Some(Instant::now());
         // What was new is written; what failed is kept until it is tried again.
-        entry.attempt.records.clear();
-        entry.attempt.drifted = 0;
+        entry.attempt.told();
     }
 
     /// How long the namespace's next report waits: somebody who breaks things a hundred times a second is repaired each
@@ -88,7 +91,31 @@ impl Index {
             uid: report.uid.clone(),
             resource_version: report.resource_version.clone(),
             meaning: report.meaning,
-            drifted: entry.prior.as_ref().map(|p| p.drift.total).unwrap_or_default(),
+            continued: entry.prior.as_ref().is_some_and(|p| p.drift.total > 0 || p.taken_over),
         })
+    }
+}
+
+/// Agrees on what no look at the cluster tells, with whoever else writes the report: a second operator, by mistake. Each
+/// would else put right for ever what the other one wrote. Nobody takes anything away by it: the greater count holds, and
+/// the earlier time.
+fn agree(prior: &mut Prior, told: Prior) {
+    let count = |drift: &PriorDrift| {
+        (
+            drift.total,
+            drift.repaired,
+            drift.last_seen,
+            drift.last_claimed_by.clone(),
+        )
+    };
+    if count(&told.drift) > count(&prior.drift) {
+        prior.drift = told.drift;
+    }
+    for condition in told.conditions {
+        match prior.conditions.iter_mut().find(|known| known.type_ == condition.type_) {
+            Some(known) if known.status == condition.status => known.since = known.since.min(condition.since),
+            Some(_) => {}
+            None => prior.conditions.push(condition),
+        }
     }
 }

@@ -15,7 +15,7 @@ impl Index {
     /// All that a plan for the namespace may see; `None` where there is nothing to plan.
     pub fn world(&mut self, name: &str, now: Timestamp) -> Option<World> {
         let entry = self.namespaces.get(name)?;
-        if entry.facts.is_none() || self.config.excludes(name) {
+        if entry.facts.is_none() || self.excludes(name) {
             return None;
         }
         let members = self.members(entry);
@@ -40,16 +40,25 @@ impl Index {
                     resource_version: live.resource_version.clone(),
                     digest: live.digest,
                     object: child.evidence.clone(),
+                    kept: live.kept.clone(),
                 };
                 Some((id.clone(), live))
             })
             .collect();
+        let mut prior = entry.prior.clone().unwrap_or_default();
+        for (id, child) in &entry.children {
+            if child.live.is_none() && child.leaving.is_some() {
+                prior.inventory.remove(id);
+            }
+        }
         Some(World {
             deselected: members.deselected,
             released: members.released,
             effective: Some(effective),
+            waivers: self.waivers(name, now),
             live,
-            prior: entry.prior.clone().unwrap_or_default(),
+            prior,
+            foreign: entry.foreign.clone(),
             admitted: entry.admitted(),
             preflight: entry.preflight.clone(),
             fights: entry.fights.clone(),
@@ -69,10 +78,21 @@ impl Index {
             members.entry(baseline.uid.clone()).or_default().admitted =
                 admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
         }
-        // What is off the record by this plan is off it at once: a report may be long in coming.
         if let Some(prior) = &mut entry.prior {
-            prior.inventory.retain(|id, _| plan.inventory.contains_key(id));
-            prior.labels.retain(|key, _| plan.labels.contains_key(key));
+            // What is off the record by this plan is off it at once: a report may be long in coming.
+            let off = |was: bool, is: bool| was && !is;
+            prior
+                .inventory
+                .retain(|id, _| !off(world.prior.inventory.contains_key(id), plan.inventory.contains_key(id)));
+            prior
+                .labels
+                .retain(|key, _| !off(world.prior.labels.contains_key(key), plan.labels.contains_key(key)));
+            // Before what is waived is taken off the record.
+            prior.enforced_before = plan
+                .enforced_before
+                .iter()
+                .map(|section| (*section).to_owned())
+                .collect();
         }
         let mut changed = false;
         for (id, child) in &mut entry.children {
@@ -185,23 +205,26 @@ impl Index {
     }
 
     /// Takes up who undid what was repaired, and what was answered to the repairs.
-    pub fn fought(&mut self, name: &str, plan: &Plan, replies: &[(Action, Reply)], now: Timestamp) {
+    pub fn fought(&mut self, name: &str, plan: &Plan, effects: &[(Action, Effect)], now: Timestamp) {
         let Some(entry) = self.namespaces.get_mut(name) else {
             return;
         };
-        for (action, reply) in replies {
+        for (action, effect) in effects {
+            match effect {
+                Effect::Done => entry.fights.accepted(&action.object),
+                Effect::Rewritten => entry.fights.rewritten(&action.object, false, now),
+                Effect::Nothing => entry.fights.rewritten(&action.object, true, now),
+            }
+            if *effect != Effect::Done {
+                continue;
+            }
             let section = plan.sections.iter().filter(|s| s.section == action.section);
             let findings = section.flat_map(|s| &s.findings);
             for finding in findings.filter(|f| f.object == action.object && f.kind.is_drift()) {
                 for difference in &finding.differences {
-                    entry
-                        .fights
-                        .reverted(&action.object, &difference.path, &finding.claimed_by, now);
+                    let by = &difference.claim.by;
+                    entry.fights.reverted(&action.object, &difference.path, by, now);
                 }
-            }
-            match reply {
-                Reply::AsWritten => entry.fights.accepted(&action.object),
-                Reply::Rewritten { unchanged } => entry.fights.rewritten(&action.object, *unchanged, now),
             }
         }
     }

@@ -58,12 +58,6 @@ fn selection() -> Vec<Refusal> {
             "\"Audit\", \"Enforce\"",
         ),
         Refusal(
-            "deletion that deletes",
-            json!({"namespaceSelector": {}, "deletionPolicy": "Delete"}),
-            "spec.deletionPolicy",
-            "leave it out, or write Retain",
-        ),
-        Refusal(
             "a bad label key",
             selector(json!({"matchLabels": {"-bad": "x"}})),
             "spec.namespaceSelector.matchLabels",

@@ -9,14 +9,13 @@ use crate::stage::api;
 use crate::tamper::{create, live, version};
 
 #[tokio::test]
-async fn foreign_labels_annotations_and_finalizers_on_a_child_stay_and_cause_no_request() {
+async fn foreign_labels_and_annotations_on_a_child_stay_and_cause_no_request() {
     let held = Held::new("foreign").await;
     let (set, namespace) = (&held.set, held.namespace.as_str());
     let mark = held.plane.audit().mark().unwrap();
     let foreign = json!({"metadata": {
         "labels": {"example.com/team": "a"},
         "annotations": {"example.com/note": "b"},
-        "finalizers": ["example.com/hold"],
     }});
     let all = children(&set.admin, std::slice::from_ref(&held.namespace))
         .await
@@ -54,15 +53,6 @@ async fn foreign_labels_annotations_and_finalizers_on_a_child_stay_and_cause_no_
         .await;
     assert_eq!(repaired["metadata"]["labels"]["example.com/team"], "a");
     assert_eq!(repaired["metadata"]["annotations"]["example.com/note"], "b");
-    assert_eq!(repaired["metadata"]["finalizers"], json!(["example.com/hold"]));
-    // So that the namespace can go.
-    for (kind, name, _) in &changed {
-        let none = json!({"metadata": {"finalizers": null}});
-        held.admin("kubectl-edit", Way::Update)
-            .change(kind, Some(namespace), name, &none)
-            .await
-            .unwrap();
-    }
 }
 
 /// A pod that Pod Security's level `restricted` admits, and that asks for nothing.

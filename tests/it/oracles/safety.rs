@@ -46,7 +46,7 @@ fn judge(write: &Request) -> Result<()> {
                 "an event is told, and not taken back"
             );
         }
-        ("securitybaseline.dev", "securitybaselines", Some("status")) => {
+        ("securitybaseline.dev", "securitybaselines" | "baselineexceptions", Some("status")) => {
             ensure!(
                 matches!(write.verb.as_str(), "update" | "patch"),
                 "a status is only updated"

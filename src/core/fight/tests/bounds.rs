@@ -83,10 +83,12 @@ fn a_field_that_is_reverted_among_many_others_each_time_is_found() {
     let mut fights = Fights::default();
     for i in 0..3 {
         let now = at(f64::from(i) * 10.0 * MINUTE);
-        for j in 0..7 {
-            fights.reverted(POLICY, &format!("spec.hard.{i}-{j}"), "helm", now);
+        let mut fields: Vec<String> = (0..7).map(|j| format!("spec.hard.{i}-{j}")).collect();
+        // First or last among them, as it is sorted.
+        fields.insert(if i == 1 { 7 } else { 0 }, "spec.hard.pods".to_owned());
+        for field in fields {
+            fights.reverted(POLICY, &field, "helm", now);
         }
-        fights.reverted(POLICY, "spec.hard.pods", "helm", now);
     }
     assert_eq!(fights.contested(at(20.0 * MINUTE))[0].path, "spec.hard.pods");
 }
@@ -106,7 +108,8 @@ fn what_is_told_of_more_contests_than_fit_stays_the_same() {
     assert!(before.is_sorted());
     assert_eq!(before[15], "Role/29", "those that have been longest");
     fights.rewritten("Role/00", false, at(31.0));
-    assert_eq!(names(&fights, 31.0), before);
+    fights.rewritten("Role/29", false, at(32.0));
+    assert_eq!(names(&fights, 32.0), before);
 }
 
 #[test]
@@ -125,4 +128,20 @@ fn hostile_text_is_bounded_and_made_safe() {
         fights.next_try(&hostile, true, 0.0, at(2.0)).is_some(),
         "it is found again by its name"
     );
+}
+
+#[test]
+fn of_more_contests_than_are_kept_a_restart_takes_up_the_latest() {
+    let contest = |i: usize| Contest {
+        object: format!("Role/{i}"),
+        path: String::new(),
+        by: "unknown".to_owned(),
+        reason: Contest::REWRITTEN,
+        since: at(0.0),
+        reverts: 1,
+        last: at(i as f64 / 1000.0),
+    };
+    let fights = Fights::restore((0..2 * MOST_OBJECTS).rev().map(contest));
+    let waits = |i: usize| fights.next_try(&format!("Role/{i}"), false, 0.0, at(1.5)).is_some();
+    assert!((0..2 * MOST_OBJECTS).all(|i| waits(i) == (i >= MOST_OBJECTS)));
 }

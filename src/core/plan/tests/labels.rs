@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::core::drift::Claim;
 
 const LEVEL: &str = "pod-security.kubernetes.io/enforce";
 const VERSION: &str = "pod-security.kubernetes.io/enforce-version";
@@ -40,7 +41,9 @@ fn applied(plan: &Plan) -> Option<&BTreeMap<String, String>> {
 fn tenant_sets(world: &mut World, key: &str, value: &str) {
     world.namespace.labels.insert(key.to_owned(), value.to_owned());
     world.namespace.our_labels.remove(key);
-    world.namespace.claimed_by = "kubectl-label".to_owned();
+    let by = "kubectl-label".to_owned();
+    let claim = Claim { by, ..Claim::unknown() };
+    world.namespace.claims.insert(key.to_owned(), claim);
 }
 
 fn kinds(plan: &Plan) -> Vec<(FindingKind, &str)> {
@@ -72,7 +75,7 @@ fn a_weakened_label_is_drift_and_is_put_back_with_all_the_others() {
             "metadata.labels[pod-security.kubernetes.io/enforce]"
         )]
     );
-    assert_eq!(findings(&plan)[0].claimed_by, "kubectl-label");
+    assert_eq!(findings(&plan)[0].differences[0].claim.by, "kubectl-label");
     assert_eq!(findings(&plan)[0].differences[0].found, "privileged");
     assert_eq!(applied(&plan).unwrap().len(), 4, "what is left out would be removed");
 }

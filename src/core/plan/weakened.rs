@@ -1,0 +1,51 @@
+//! The part of a plan that is about objects of others that undo a control. They are told, and never touched.
+
+use super::{Finding, FindingKind, Plan};
+use crate::api::v1alpha1::{Direction, Mode};
+use crate::core::control::Held;
+use crate::core::drift::Difference;
+use crate::core::world::{Undoes, World};
+
+/// Tells what undoes a control that applies here.
+pub(super) fn tell(world: &World, plan: &mut Plan) {
+    let Some(owner) = plan.effective.baselines.first().cloned() else {
+        return;
+    };
+    for (id, weakening) in &world.foreign {
+        let Some(section) = weakening.undoes.iter().find_map(|undone| undone_section(plan, *undone)) else {
+            let narrower = weakening.narrower.iter().chain(&weakening.undoes);
+            let section = narrower.copied().find_map(|undone| undone_section(plan, undone));
+            if let Some(known) = plan.sections.iter_mut().find(|s| Some(s.section) == section) {
+                known
+                    .notes
+                    .push(Held::child(id.clone(), "WeakenedInPart", weakening.what.clone()));
+            }
+            continue;
+        };
+        let finding = Finding {
+            object: id.to_string(),
+            mode: Mode::Audit,
+            kind: FindingKind::Weakened,
+            differences: vec![Difference::whole("", &weakening.what)],
+        };
+        plan.note(section, finding, &owner);
+    }
+}
+
+/// The section that asks for what is undone, if one does.
+fn undone_section(plan: &Plan, undone: Undoes) -> Option<&'static str> {
+    let direction = match undone {
+        // Who may change anything may change what the other controls say too, whether access is declared or not.
+        Undoes::Access => return Some("access"),
+        Undoes::Ingress => Direction::Ingress,
+        Undoes::Egress => Direction::Egress,
+    };
+    let merged = [Some(&plan.effective.enforced), plan.effective.asked.as_ref()];
+    let mut sections = merged
+        .into_iter()
+        .flatten()
+        .filter_map(|merged| merged.spec.network_isolation.as_ref());
+    sections
+        .any(|section| section.denies(direction))
+        .then_some("networkIsolation")
+}

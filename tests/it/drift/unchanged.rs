@@ -1,0 +1,95 @@
+//! A repair that changes nothing cannot be hidden.
+
+use anyhow::ensure;
+use serde_json::json;
+
+use super::{DENY, Way};
+use crate::oracles::{PATIENCE, holding};
+use crate::stage::{everything, metric, own};
+use crate::support::eventually;
+use crate::tamper::Intruder;
+
+/// An admission policy that opens the default deny of one namespace whenever the operator closes it.
+fn taking_back(namespace: &str) -> String {
+    format!(
+        r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {{name: taking-back}}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules:
+    - {{apiGroups: [networking.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [networkpolicies]}}
+  matchConditions:
+  - {{name: here, expression: "request.namespace == '{namespace}' && request.name == '{DENY}'"}}
+  - {{name: ours, expression: "request.userInfo.username.endsWith(':security-baseline-operator')"}}
+  mutations:
+  - patchType: JSONPatch
+    jsonPatch:
+      expression: '[JSONPatch{{op: "add", path: "/spec/ingress", value: [Object.spec.ingress{{}}]}}]'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {{name: taking-back}}
+spec: {{policyName: taking-back}}
+"#
+    )
+}
+
+#[tokio::test]
+async fn a_repair_that_changes_nothing_is_counted_each_time_logged_once_and_never_called_a_repair() {
+    let (plane, stage) = own().await;
+    let (set, namespaces) = holding(&plane, "unchanged", &everything(), 1).await;
+    let namespace = namespaces[0].as_str();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("policy.yaml");
+    std::fs::write(&file, taking_back(namespace)).unwrap();
+    plane.install(&file).await.unwrap();
+    let intruder = Intruder {
+        client: set.admin.clone(),
+        manager: "kubectl-edit",
+        way: Way::Update,
+    };
+    let name = "security_baseline_false_alarms_total{kind=\"NetworkPolicy\"}";
+    // The API server takes up the policy a moment later; until then repairs are repairs.
+    let mut round = 0;
+    eventually("repairs change nothing", PATIENCE, async || {
+        round += 1;
+        let open =
+            json!({"metadata": {"annotations": {"example.com/round": round.to_string()}}, "spec": {"ingress": [{}]}});
+        intruder.change("NetworkPolicy", Some(namespace), DENY, &open).await?;
+        ensure!(metric(&stage.operator, name).await >= 3, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let log = stage.operator.log().unwrap();
+    let lines = log.lines().filter(|line| line.contains("a repair changed nothing"));
+    assert_eq!(lines.count(), 1);
+    let report = set
+        .report_until(namespace, "tells what departs", |r| {
+            r["status"]["drift"]["open"]
+                .as_array()
+                .is_some_and(|open| !open.is_empty())
+        })
+        .await;
+    let drift = &report["status"]["drift"];
+    assert!(drift["records"][0].get("repaired").is_none(), "{drift}");
+    // It is tried again, ever less often, and at once when somebody touches it; and nothing more is told of it.
+    let so_far = metric(&stage.operator, name).await;
+    let touch = json!({"metadata": {"annotations": {"example.com/round": "again"}}});
+    intruder
+        .change("NetworkPolicy", Some(namespace), DENY, &touch)
+        .await
+        .unwrap();
+    eventually("more of the same", PATIENCE, async || {
+        ensure!(metric(&stage.operator, name).await > so_far, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let later = set.report_until(namespace, "is there", |_| true).await;
+    assert_eq!(later["status"]["drift"], *drift);
+}
