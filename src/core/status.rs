@@ -251,12 +251,13 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             ),
         )
     } else if let Some((refused, writes)) = facts.rollout_stopped.filter(|_| counts.pending > 0) {
+        let example = Some(tally.blocked.example()).filter(|example| !example.is_empty());
+        let example = example.map(|example| format!(": {example}")).unwrap_or_default();
         (
             true,
             "RolloutStopped",
             format!(
-                "{refused} of {writes} writes were refused, so nothing more is newly enforced: {}. Mend that, then change the spec, or: kubectl annotate --overwrite securitybaseline {} {RESUME}=$(date +%s)",
-                tally.blocked.example(),
+                "{refused} of {writes} writes were refused, so nothing more is newly enforced{example}. Mend that, then change the spec, or: kubectl annotate --overwrite securitybaseline {} {RESUME}=$(date +%s)",
                 facts.name,
             ),
         )

@@ -98,8 +98,10 @@ struct NamespaceEntry {
 /// A namespace's turn in a rollout.
 struct Turn {
     at: Instant,
-    /// Whether it was tried, and counted.
+    /// Whether something was tried in it.
     tried: bool,
+    /// Whether what came of it was counted.
+    counted: bool,
 }
 
 #[derive(Default)]

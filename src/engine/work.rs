@@ -83,6 +83,7 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let mut run = Run::default();
     if verdict == Verdict::Go {
         turn(context, name, &plan, job);
+        context.index.lock().tries(name, &plan);
         carry_out(context, name, &world, &plan, &mut run).await;
     }
     if let Some(due) = plan.next_due {
@@ -316,7 +317,7 @@ fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
         }
     }
     for (uid, (done, refused)) in counts {
-        if !context.index.lock().tried(name, uid) {
+        if !context.index.lock().counts(name, uid) {
             continue;
         }
         let limit = context.config.rollout.stop_at_refused_percent;

@@ -193,10 +193,13 @@ async fn a_namespace_that_is_terminating_is_skipped_without_noise() {
         metrics.contains("security_baseline_status_failures_total 0"),
         "{metrics}"
     );
+    // A watch may break while the API server still takes up our kinds; that is no noise about the namespace.
     let log = stage.operator.log().unwrap();
-    for level in ["\"WARN\"", "\"ERROR\""] {
-        assert!(!log.contains(level), "{log}");
-    }
+    let noise = log.lines().filter(|line| !line.contains("the watch broke"));
+    let noise: Vec<_> = noise
+        .filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\""))
+        .collect();
+    assert!(noise.is_empty(), "{noise:?}");
 
     merge(
         &set.admin,

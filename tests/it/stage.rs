@@ -377,6 +377,19 @@ impl Set {
     }
 }
 
+/// Runs commands as an admin does who pastes them into a shell.
+pub async fn shell(plane: &ControlPlane, commands: &str) {
+    let output = tokio::process::Command::new("bash")
+        .args(["-euo", "pipefail", "-c", commands])
+        .env("KUBECONFIG", plane.admin_kubeconfig())
+        .env("KUBECACHEDIR", plane.info().dir.join("kubectl-cache"))
+        .output()
+        .await
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{commands}: {stderr}");
+}
+
 /// A condition of a baseline or report.
 pub fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
     object["status"]["conditions"]

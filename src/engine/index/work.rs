@@ -79,14 +79,15 @@ impl Index {
                 admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
         }
         if let Some(prior) = &mut entry.prior {
-            // What is off the record by this plan is off it at once: a report may be long in coming.
-            let off = |was: bool, is: bool| was && !is;
+            // What is off the record of a baseline that lets go is off it at once: a report may be long in coming, and
+            // the baseline's end waits for it.
+            let goes = |baseline: &String| world.released.iter().any(|released| released.uid == *baseline);
             prior
                 .inventory
-                .retain(|id, _| !off(world.prior.inventory.contains_key(id), plan.inventory.contains_key(id)));
+                .retain(|id, recorded| plan.inventory.contains_key(id) || !goes(&recorded.baseline));
             prior
                 .labels
-                .retain(|key, _| !off(world.prior.labels.contains_key(key), plan.labels.contains_key(key)));
+                .retain(|key, recorded| plan.labels.contains_key(key) || !goes(&recorded.baseline));
             // Before what is waived is taken off the record.
             prior.enforced_before = plan
                 .enforced_before
@@ -169,16 +170,34 @@ impl Index {
     pub fn give_turn(&mut self, name: &str, baseline: &str, after: Duration) {
         if let Some(entry) = self.namespaces.get_mut(name) {
             let at = Instant::now() + after;
-            entry.turns.insert(baseline.to_owned(), Turn { at, tried: false });
+            let turn = Turn {
+                at,
+                tried: false,
+                counted: false,
+            };
+            entry.turns.insert(baseline.to_owned(), turn);
         }
     }
 
-    /// Notes that a namespace was tried in its turn. Answers whether that was the first time: however often it is tried
-    /// again, it counts once.
-    pub fn tried(&mut self, name: &str, baseline: &str) -> bool {
+    /// Notes that what a plan newly enforces in a namespace is tried now.
+    pub fn tries(&mut self, name: &str, plan: &Plan) {
+        let Some(entry) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        for section in &plan.sections {
+            let turn = section.rollout.as_ref().and_then(|uid| entry.turns.get_mut(uid));
+            if let Some(turn) = turn {
+                turn.tried |= plan.actions.iter().any(|action| action.section == section.section);
+            }
+        }
+    }
+
+    /// Notes that what came of a namespace's turn is counted. Answers whether that is the first time: however often it is
+    /// tried again, it counts once.
+    pub fn counts(&mut self, name: &str, baseline: &str) -> bool {
         let entry = self.namespaces.get_mut(name);
         let turn = entry.and_then(|entry| entry.turns.get_mut(baseline));
-        turn.is_some_and(|turn| !std::mem::replace(&mut turn.tried, true))
+        turn.is_some_and(|turn| !std::mem::replace(&mut turn.counted, true))
     }
 
     /// Takes back the turns of a rollout that stops: of the namespaces that were not tried yet. The others are tried
