@@ -123,7 +123,11 @@ fn violations(namespace: &str, warnings: &[String]) -> Option<Held> {
         reason: "ViolatingPods",
         message: format!(
             "{} the level that would be enforced, and could not be made anew ({checked}): {}; {WAY_OUT}",
-            if pods == 1 { "1 pod violates".to_owned() } else { format!("{pods} pods violate") },
+            if pods == 1 {
+                "1 pod violates".to_owned()
+            } else {
+                format!("{pods} pods violate")
+            },
             bounded(&lines.join("; "), 600),
         ),
     })
