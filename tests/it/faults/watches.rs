@@ -81,7 +81,7 @@ async fn what_a_silent_watch_hides_is_found_when_it_is_written_and_when_the_watc
 
 #[tokio::test]
 async fn events_that_are_late_cause_no_second_write_and_are_no_drift() {
-    let (mut play, _) = tokio::join!(Play::new("late", 3), undisturbed());
+    let (play, _) = tokio::join!(Play::new("late", 3), undisturbed());
     let [first, second, third, _] = steps();
     for kind in WATCHED {
         // The operator learns of a new spec at once.
