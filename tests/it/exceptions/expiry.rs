@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::stage::merge;
+use crate::support::eventually;
 
 /// An exception that was created, and when.
 async fn created(admin: &Client, expires: SignedDuration) -> (String, Timestamp) {
@@ -87,7 +88,14 @@ async fn a_forged_time_of_creation_does_not_move_the_limit() {
     refusal(exceptions(&admin).create(&dry(), &object(&forged)).await);
 
     let (name, _) = created(&admin, hours(24)).await;
-    let live = stage::get(&admin, "BaselineException", None, &name).await.unwrap();
+    // The operator answers on it first, which changes it.
+    let live = eventually("it is answered on", stage::SOON, async || {
+        let live = stage::get(&admin, "BaselineException", None, &name).await.unwrap();
+        anyhow::ensure!(live["status"]["conditions"].is_array(), "not yet");
+        Ok(live)
+    })
+    .await
+    .unwrap();
     for forgery in [json!(from_now(hours(24 * 99))), Value::Null] {
         let mut forged = live.clone();
         forged["spec"]["expiresAt"] = json!(from_now(hours(24 * 100)));
