@@ -20,7 +20,7 @@ use crate::core::world::{Checked, World};
 const MOST_PODS: usize = 5_000;
 const PAGE: usize = 500;
 
-const WAY_OUT: &str = "mend it, waive it with a BaselineException, or set spec.preflight to Ignore in the baseline; it is looked at again every 5 minutes";
+const WAY_OUT: &str = "mend it, waive it with a BaselineException, or set spec.preflight to Ignore in the baseline; it is looked at again every 5 minutes, and when the baseline is changed or its annotation securitybaseline.dev/resume-rollout is";
 
 /// Takes all looks that a plan asks for.
 ///
@@ -128,7 +128,7 @@ fn violations(namespace: &str, warnings: &[String]) -> Option<Held> {
             } else {
                 format!("{pods} pods violate")
             },
-            bounded(&lines.join("; "), 600),
+            bounded(&lines.join("; "), 400),
         ),
     })
 }

@@ -57,7 +57,10 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
     let finalizer = finalizers.into_iter().flatten().any(|f| f == FINALIZER);
     let deleted = object["metadata"]["deletionTimestamp"].is_string();
     let policy = spec.as_ref().map(|spec| spec.deletion_policy.unwrap_or_default());
-    let leaving = deleted && finalizer && policy == Some(DeletionPolicy::Delete);
+    // Who leaves does not come back: not when our finalizer is off and somebody else's is still on, nor when it is told
+    // to leave the rest in place.
+    let left = accepted.as_ref().is_some_and(|b| b.leaving);
+    let leaving = deleted && (left || policy == Some(DeletionPolicy::Delete));
     let provisional = known.is_some_and(|b| b.provisional);
     let settled = accepted
         .as_ref()
