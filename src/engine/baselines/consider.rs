@@ -64,6 +64,10 @@ fn digest(spec: &SecurityBaselineSpec) -> Digest {
     Digest::of(&serde_json::to_value(spec).unwrap_or_default())
 }
 
+/// What a change does to those namespaces that are under one set of baselines before and another one after; and the two,
+/// so that their addresses stay theirs.
+type Known = (Effect, [Arc<Effective>; 2]);
+
 /// What a change does, over all namespaces that it is about. `None` where there is no change, or where not everything
 /// was seen yet: absence means nothing then.
 fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
@@ -79,7 +83,7 @@ fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
     };
     let mut count = Count::default();
     // Most namespaces are under the same set of baselines. Both are kept, for as long as they are known by their address.
-    let mut effects: HashMap<(usize, usize), (Effect, [Arc<Effective>; 2])> = HashMap::new();
+    let mut effects: HashMap<(usize, usize), Known> = HashMap::new();
     for namespace in concerned {
         let now = context.clock.now();
         let Some((before, after)) = context.index.lock().changed(&namespace, &candidate, now) else {
