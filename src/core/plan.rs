@@ -64,8 +64,9 @@ pub struct SectionPlan {
     pub askers: Askers,
     /// Whether it is enforced.
     pub mode: Mode,
-    /// Whether it is enforced here for the first time.
-    pub newly: bool,
+    /// The UID of the baseline in whose rollout it is: it is enforced here for the first time, and the namespace is older
+    /// than that.
+    pub rollout: Option<String>,
     /// Why nothing of it is written although it is to be enforced, in one word.
     pub paused: Option<&'static str>,
     /// What departs from it.
@@ -224,7 +225,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
             section: section.name,
             askers: section.askers.clone(),
             mode: section.mode,
-            newly: first::is_new(world, section, &plan),
+            rollout: first::rollout(world, section, &plan),
             paused: section.paused,
             findings,
             held,
@@ -352,7 +353,7 @@ impl Plan {
                 auditing: Vec::new(),
             },
             mode: finding.mode,
-            newly: false,
+            rollout: None,
             paused: None,
             findings: vec![finding],
             held: Vec::new(),
@@ -377,8 +378,18 @@ pub(super) fn remover<'a>(
         return Some((holding, mode));
     }
     let released = world.released.iter().find(|b| b.uid == uid)?;
-    let takes_along = released.spec.deletion_policy == Some(DeletionPolicy::Delete) && !released.spec.suspend;
-    takes_along.then_some((released, Mode::Enforce))
+    (takes_along(released) && !released.spec.suspend).then_some((released, Mode::Enforce))
+}
+
+/// Whether what is on record for a baseline is nobody's any more: it does not hold the namespace, and left in place what
+/// was created for it. That is for good: a later change of its deletionPolicy reaches what it holds then.
+pub(super) fn is_orphaned(world: &World, uid: &str) -> bool {
+    let released = world.released.iter().find(|b| b.uid == uid);
+    !world.baselines.iter().any(|b| b.uid == uid) && !released.is_some_and(|b| takes_along(b))
+}
+
+fn takes_along(released: &Baseline) -> bool {
+    released.spec.deletion_policy == Some(DeletionPolicy::Delete)
 }
 
 #[cfg(test)]

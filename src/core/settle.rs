@@ -108,9 +108,7 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
         },
     };
     // What the baseline on record let go without taking it along stays, and is nobody's.
-    let orphaned = |uid: &str| {
-        !world.baselines.iter().any(|b| b.uid == uid) && plan::remover(world, uid, |_| Mode::Enforce).is_none()
-    };
+    let orphaned = |uid: &str| plan::is_orphaned(world, uid);
     let contests = world.fights.contested(world.now);
     let members = members(world, plan, &controls, &contests);
     let contested = Verdict {

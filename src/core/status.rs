@@ -61,6 +61,8 @@ pub struct Remaining {
     pub namespaces: usize,
     /// One of them.
     pub example: Option<String>,
+    /// What could not be removed, and why, if there is anything.
+    pub stuck: Option<String>,
 }
 
 /// How the namespaces of a baseline stand.
@@ -201,6 +203,7 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
     // What a tenant can cause (a blocked namespace, a new one that is not worked on yet) must not take Ready away from
     // the whole baseline, or one tenant would halt every GitOps wave.
     let failing = counts.blocked + counts.conflicting;
+    let progress = progress(facts, counts);
     let beyond_tolerance = failing > 0 && failing * 100 > counts.selected * facts.tolerated_percent;
     let was_ready = before.conditions.iter().any(|c| {
         c.type_ == ConditionType::Ready.as_str() && c.status == "True" && c.observed_generation == Some(facts.judged)
@@ -236,7 +239,18 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             "Suspended",
             "spec.suspend is true: nothing is written; set it to false to go on".into(),
         )
-    } else if let Some((refused, writes)) = facts.rollout_stopped {
+    } else if let Some(stuck) = facts.cleaning.as_ref().and_then(|left| left.stuck.as_ref()) {
+        (
+            true,
+            "CleanupBlocked",
+            bounded(
+                &format!(
+                    "{progress}; {stuck}. Mend that, or set spec.deletionPolicy to Retain: then the rest is left in place"
+                ),
+                4096,
+            ),
+        )
+    } else if let Some((refused, writes)) = facts.rollout_stopped.filter(|_| counts.pending > 0) {
         (
             true,
             "RolloutStopped",
@@ -266,21 +280,6 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
         (false, "NotStalled", "nothing waits for a person".to_owned())
     };
     let reconciling = !stalled && (rolling_out || facts.cleaning.is_some());
-    let progress = match &facts.cleaning {
-        Some(left) => format!(
-            "being deleted; what was created for it is still to be removed from {}{}",
-            namespaces(i64::try_from(left.namespaces).unwrap_or(i64::MAX)),
-            left.example
-                .as_ref()
-                .map(|name| format!(", such as {name}"))
-                .unwrap_or_default(),
-        ),
-        None => format!(
-            "{} of {} still to be worked on",
-            counts.pending,
-            namespaces(counts.selected)
-        ),
-    };
     let (ready_reason, ready_message) = if stalled {
         (stalled_reason, stalled_message.clone())
     } else if reconciling {
@@ -371,6 +370,25 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             }
         })
         .collect()
+}
+
+/// What is under way.
+fn progress(facts: &BaselineFacts, counts: NamespaceCounts) -> String {
+    match &facts.cleaning {
+        Some(left) => format!(
+            "being deleted; what was created for it is still to be removed from {}{}",
+            namespaces(i64::try_from(left.namespaces).unwrap_or(i64::MAX)),
+            left.example
+                .as_ref()
+                .map(|name| format!(", such as {name}"))
+                .unwrap_or_default(),
+        ),
+        None => format!(
+            "{} of {} still to be worked on",
+            counts.pending,
+            namespaces(counts.selected)
+        ),
+    }
 }
 
 /// So many namespaces, in words.

@@ -61,8 +61,8 @@ pub struct World {
     pub cluster: Arc<ClusterFacts>,
     /// What of others stands there and undoes a control.
     pub foreign: BTreeMap<ChildId, Arc<Weakening>>,
-    /// Whether this namespace may be enforced for the first time now, as far as the pace of the rollout goes.
-    pub admitted: bool,
+    /// The UIDs of the baselines in whose rollouts this namespace had its turn.
+    pub admitted: BTreeSet<String>,
     /// What was found before anything is newly enforced, by section.
     pub preflight: BTreeMap<&'static str, Checked>,
     /// Who keeps undoing what is repaired.
@@ -92,7 +92,7 @@ impl World {
             prior: Prior::default(),
             cluster,
             foreign: BTreeMap::new(),
-            admitted: false,
+            admitted: BTreeSet::new(),
             preflight: BTreeMap::new(),
             fights: Fights::default(),
             jitter: 0.0,
@@ -251,10 +251,17 @@ pub struct PriorDrift {
 pub struct Recorded {
     /// Its UID.
     pub uid: String,
-    /// The UID of the baseline that asked for it.
+    /// The UID of the baseline that asked for it; empty once it was let go and left in place.
     pub baseline: String,
     /// The digest of what we wrote.
     pub digest: Option<Digest>,
+}
+
+impl Recorded {
+    /// Whether it was let go and left in place: to whoever asks for it again, it is as if somebody else had made it.
+    pub fn is_orphaned(&self) -> bool {
+        self.baseline.is_empty()
+    }
 }
 
 /// A label that we wrote.
@@ -262,8 +269,15 @@ pub struct Recorded {
 pub struct RecordedLabel {
     /// Its value.
     pub value: String,
-    /// The UID of the baseline that asked for it.
+    /// The UID of the baseline that asked for it; empty once it was let go and left in place.
     pub baseline: String,
+}
+
+impl RecordedLabel {
+    /// Whether it was let go and left in place.
+    pub fn is_orphaned(&self) -> bool {
+        self.baseline.is_empty()
+    }
 }
 
 /// What is true of the cluster, for all namespaces.

@@ -330,6 +330,7 @@ impl Sink for Baselines {
         let mut look = index.baseline_seen(&name, entry);
         if resumed {
             context.pace.begin(&uid);
+            index.begin_rollout(&uid);
             let accepted = index.baseline(&name).and_then(|b| b.accepted.clone());
             look.extend(index.concerned(&[accepted]));
         }
@@ -348,6 +349,9 @@ impl Sink for Baselines {
 
     fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {
         let mut index = context.index.lock();
+        if let Some(gone) = index.baseline(name) {
+            context.pace.begin(&gone.uid);
+        }
         let look = index.baseline_gone(name);
         // Who else selects these namespaces holds them from now on, and counts them anew.
         let others: Vec<Arc<str>> = index.baselines().map(|(name, _)| name.clone()).collect();

@@ -83,8 +83,8 @@ struct NamespaceEntry {
     retries: (u32, Duration),
     /// What of others stands here and undoes a control.
     foreign: BTreeMap<ChildId, Arc<Weakening>>,
-    /// When it is its turn to be enforced for the first time, once it has one.
-    turn: Option<Instant>,
+    /// When it is its turn to be enforced for the first time, in the rollout of each baseline that gave it one.
+    turns: BTreeMap<String, Turn>,
     /// What was found before anything is newly enforced.
     preflight: BTreeMap<&'static str, Checked>,
     /// Who keeps undoing what is repaired here.
@@ -93,6 +93,13 @@ struct NamespaceEntry {
     reported: Option<Instant>,
     /// Whether a repair of the Namespace itself changed nothing, and that was said.
     false_alarm: bool,
+}
+
+/// A namespace's turn in a rollout.
+struct Turn {
+    at: Instant,
+    /// Whether it was tried, and counted.
+    tried: bool,
 }
 
 #[derive(Default)]
@@ -423,3 +430,5 @@ pub use exceptions::ExceptionEntry;
 mod exceptions_tests;
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod turn_tests;

@@ -20,7 +20,7 @@ use crate::core::world::{Checked, World};
 const MOST_PODS: usize = 5_000;
 const PAGE: usize = 500;
 
-const WAY_OUT: &str = "mend it, waive it with a BaselineException, or set spec.preflight to Ignore in the baseline; it is looked at again every 5 minutes";
+const WAY_OUT: &str = "mend it, waive it with a BaselineException, or set spec.preflight to Ignore in the baseline; it is looked at again every 5 minutes, and when the baseline is changed or its annotation securitybaseline.dev/resume-rollout is";
 
 /// Takes all looks that a plan asks for.
 ///
@@ -122,8 +122,13 @@ fn violations(namespace: &str, warnings: &[String]) -> Option<Held> {
         id: None,
         reason: "ViolatingPods",
         message: format!(
-            "{pods} pods violate the level that would be enforced, and could not be made anew ({checked}): {}; {WAY_OUT}",
-            bounded(&lines.join("; "), 600),
+            "{} the level that would be enforced, and could not be made anew ({checked}): {}; {WAY_OUT}",
+            if pods == 1 {
+                "1 pod violates".to_owned()
+            } else {
+                format!("{pods} pods violate")
+            },
+            bounded(&lines.join("; "), 400),
         ),
     })
 }

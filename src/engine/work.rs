@@ -1,5 +1,6 @@
 //! The workers: take a key, make a world of it, plan, apply, report.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -90,6 +91,7 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
     }
     count(context, &plan, &run, job);
+    rollout(context, name, &plan, &run);
     let now = context.clock.now();
     let retries = {
         let mut index = context.index.lock();
@@ -169,7 +171,7 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
 /// Gives a namespace its turn in a rollout, if it waits for one.
 fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) {
     let Some(uid) = &plan.waits_for else { return };
-    if let Some(left) = context.index.lock().turn(name) {
+    if let Some(left) = context.index.lock().turn(name, uid) {
         context.queue.push_after(job.key.clone(), Lane::Rollout, left);
         return;
     }
@@ -177,7 +179,7 @@ fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) {
     let stated = baseline.and_then(|b| u32::try_from(b.spec.rollout.as_ref()?.max_namespaces_per_minute).ok());
     let rate = stated.unwrap_or(context.config.rollout.max_namespaces_per_minute);
     if let Turn::In(wait) = context.pace.turn(uid, rate) {
-        context.index.lock().give_turn(name, wait);
+        context.index.lock().give_turn(name, uid, wait);
         context.queue.push_after(job.key.clone(), Lane::Rollout, wait);
     }
 }
@@ -298,37 +300,38 @@ fn count(context: &Context, plan: &Plan, run: &Run, job: &Job) {
             .repair_seconds
             .observe(job.since.elapsed().as_secs_f64());
     }
-    rollout(context, plan, run, job);
 }
 
 /// Counts what became of what was newly enforced, and stops the rollout where too much of it is refused.
-fn rollout(context: &Context, plan: &Plan, run: &Run, job: &Job) {
-    let newly = |action: &&Action| plan.sections.iter().any(|s| s.newly && s.section == action.section);
-    let done = run
-        .done
-        .iter()
-        .filter(|(_, outcome)| outcome.is_ok())
-        .map(|(action, _)| action);
-    let done: Vec<&Action> = done.filter(newly).collect();
-    let refused: Vec<&Action> = run.refused.iter().filter(newly).collect();
-    let Some(uid) = done.first().or(refused.first()).map(|action| &action.baseline) else {
-        return;
-    };
-    let count = |actions: &[&Action]| u32::try_from(actions.len()).unwrap_or(u32::MAX);
-    let (done, refused) = (count(&done), count(&refused));
-    if context
-        .pace
-        .count(uid, done, refused, context.config.rollout.stop_at_refused_percent)
-    {
-        tracing::warn!(?job.key, "a rollout stops: too many of its writes are refused");
-        let name = plan
-            .baselines()
-            .iter()
-            .find(|b| b.uid == *uid)
-            .map(|b| b.name.as_str().into());
-        context.index.lock().take_turns_back();
-        if let Some(name) = name {
-            context.queue.push(Key::Baseline(name), Lane::Status);
+fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
+    let done = run.done.iter().filter(|(_, outcome)| outcome.is_ok());
+    let done = done.map(|(action, _)| (action, (1, 0)));
+    let refused = run.refused.iter().map(|action| (action, (0, 1)));
+    let mut counts: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for (action, (done, refused)) in done.chain(refused) {
+        let section = plan.sections.iter().find(|s| s.section == action.section);
+        if let Some(uid) = section.and_then(|s| s.rollout.as_deref()) {
+            let count = counts.entry(uid).or_default();
+            *count = (count.0 + done, count.1 + refused);
+        }
+    }
+    for (uid, (done, refused)) in counts {
+        if !context.index.lock().tried(name, uid) {
+            continue;
+        }
+        let limit = context.config.rollout.stop_at_refused_percent;
+        if !context.pace.count(uid, done, refused, limit) {
+            continue;
+        }
+        context.index.lock().stop_rollout(uid);
+        let baseline = plan.baselines().iter().find(|b| b.uid == uid);
+        if let Some(baseline) = baseline {
+            tracing::warn!(
+                baseline = baseline.name,
+                "a rollout stops: too many of its writes are refused"
+            );
+            let key = Key::Baseline(baseline.name.as_str().into());
+            context.queue.push(key, Lane::Status);
         }
     }
 }

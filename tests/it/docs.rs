@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::stage::{BINARY, file, own};
+use crate::stage::{BINARY, file, own_as_shipped};
 use crate::support::eventually;
 
 const MARK: &str = "<!-- run -->";
@@ -70,7 +70,7 @@ fn documents() -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn the_commands_in_the_documentation_work_in_their_order() {
-    let (plane, _stage) = own().await;
+    let (plane, _stage) = own_as_shipped().await;
     let binaries = Path::new(BINARY).parent().unwrap().display().to_string();
     let path = format!("{binaries}:{}", std::env::var("PATH").unwrap());
     let mut run = 0;

@@ -12,6 +12,7 @@
 mod access;
 mod admission;
 mod baselines;
+mod caution;
 mod contract;
 mod docs;
 mod drift;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step, remover, waived};
+use super::{Action, Finding, FindingKind, Plan, Section, Step, is_orphaned, remover, waived};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::{Held, Registry};
 use crate::core::drift::{Claim, Difference, differences};
@@ -25,7 +25,7 @@ pub(super) fn keep(
     let asked = child.canonical();
     let wanted = asked.digest();
     plan.wanted.insert(child.id.clone(), wanted);
-    let recorded = world.prior.inventory.get(&child.id);
+    let recorded = world.prior.inventory.get(&child.id).filter(|r| !r.is_orphaned());
     let Some(live) = world.live.get(&child.id) else {
         let kind = if recorded.is_some() {
             FindingKind::Deleted
@@ -145,6 +145,11 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
         let surplus =
             || remover(world, &recorded.baseline, mode).map(|(b, m)| (b, m, FindingKind::Surplus, b.name.clone()));
         let Some((owner, mode, kind, claimed_by)) = waived.or_else(surplus) else {
+            if is_orphaned(world, &recorded.baseline)
+                && let Some(orphan) = plan.inventory.get_mut(id)
+            {
+                orphan.baseline.clear();
+            }
             continue;
         };
         plan.note(

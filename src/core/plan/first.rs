@@ -30,8 +30,20 @@ pub struct Check {
     pub children: Vec<Child>,
 }
 
+/// The baseline in whose rollout a section is in this namespace, if it is new here: the last one to enforce it.
+///
+/// A Namespace tells its age in whole seconds, so one of the same second counts as born under it.
+pub(super) fn rollout(world: &World, section: &Section, plan: &Plan) -> Option<String> {
+    let enforcing = section.askers.enforcing.iter();
+    let youngest = enforcing
+        .filter_map(|i| plan.effective.baselines.get(*i))
+        .max_by_key(|b| (b.since, &b.uid))?;
+    let older = world.namespace.created?.as_second() < youngest.since.as_second();
+    (older && is_new(world, section, plan)).then(|| youngest.uid.clone())
+}
+
 /// Whether nothing is on record of a section that is enforced, and not because it was waived.
-pub(super) fn is_new(world: &World, section: &Section, plan: &Plan) -> bool {
+fn is_new(world: &World, section: &Section, plan: &Plan) -> bool {
     let prior = &world.prior;
     section.mode == v1alpha1::Mode::Enforce
         && section.paused.is_none()
@@ -39,43 +51,36 @@ pub(super) fn is_new(world: &World, section: &Section, plan: &Plan) -> bool {
         && !section
             .children
             .iter()
-            .any(|(child, _, _)| prior.inventory.contains_key(&child.id))
+            .any(|(child, _, _)| prior.inventory.get(&child.id).is_some_and(|r| !r.is_orphaned()))
         && !section
             .labels
             .iter()
-            .any(|(rule, _, _)| prior.labels.contains_key(&rule.key))
+            .any(|(rule, _, _)| prior.labels.get(&rule.key).is_some_and(|r| !r.is_orphaned()))
 }
 
 /// Takes out of the plan what is newly enforced and has to wait.
 pub(super) fn hold_back(registry: Registry, world: &World, sections: &[Section], plan: &mut Plan) {
     for section in sections {
-        let Some(place) = plan.sections.iter().position(|s| s.section == section.name && s.newly) else {
+        let Some(place) = plan.sections.iter().position(|s| s.section == section.name) else {
+            continue;
+        };
+        let Some(rollout) = plan.sections[place].rollout.clone() else {
             continue;
         };
         let its = |action: &Action| action.section == section.name;
         if !plan.actions.iter().any(its) {
             continue;
         }
-        let enforcing: Vec<_> = section
-            .askers
-            .enforcing
-            .iter()
-            .filter_map(|i| plan.effective.baselines.get(*i))
-            .collect();
-        let Some(youngest) = enforcing.iter().max_by_key(|b| (b.since, &b.uid)) else {
-            continue;
-        };
-        if world.namespace.created.is_none_or(|created| created >= youngest.since) {
-            continue;
-        }
-        if !world.admitted {
-            plan.waits_for = Some(youngest.uid.clone());
+        if !world.admitted.contains(&rollout) {
+            plan.waits_for = Some(rollout);
             plan.actions.retain(|action| !its(action));
             continue;
         }
-        let ignored = enforcing
-            .iter()
-            .all(|b| b.spec.preflight == Some(v1alpha1::Preflight::Ignore));
+        let ignores = |i: &usize| {
+            let baseline = plan.effective.baselines.get(*i);
+            baseline.is_some_and(|b| b.spec.preflight == Some(v1alpha1::Preflight::Ignore))
+        };
+        let ignored = section.askers.enforcing.iter().all(ignores);
         let control = registry.iter().find(|control| control.section() == section.name);
         let Some(preflight) = control.and_then(|control| control.preflight()).filter(|_| !ignored) else {
             continue;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step, remover};
+use super::{Action, Finding, FindingKind, Plan, Section, Step, is_orphaned, remover};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::LabelRule;
 use crate::core::drift::{Claim, Difference};
@@ -65,13 +65,19 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
         // Its section decides; where the spec no longer has that, the baseline's own mode does.
         let section = sections.iter().find(|s| !s.labels.is_empty());
         let mode = |owner: &Baseline| section.map_or(owner.spec.mode, |s| s.mode);
-        let Some((owner, mode)) = remover(world, &recorded.baseline, mode) else {
-            continue;
-        };
         if !live.contains_key(key) || !world.namespace.our_labels.contains(key) {
+            // It is gone, or somebody else's: no longer ours to remove.
             plan.labels.remove(key);
             continue;
         }
+        let Some((owner, mode)) = remover(world, &recorded.baseline, mode) else {
+            if is_orphaned(world, &recorded.baseline)
+                && let Some(orphan) = plan.labels.get_mut(key)
+            {
+                orphan.baseline.clear();
+            }
+            continue;
+        };
         let name = section.map_or("podSecurity", |s| s.name);
         plan.note(name, finding(world, key, mode, FindingKind::Surplus, ""), owner);
         if mode == Mode::Enforce {
@@ -124,7 +130,7 @@ fn holds(world: &World, rule: &LabelRule) -> bool {
 
 fn kind(world: &World, rule: &LabelRule) -> FindingKind {
     let live = world.namespace.labels.get(&rule.key);
-    match world.prior.labels.get(&rule.key) {
+    match world.prior.labels.get(&rule.key).filter(|r| !r.is_orphaned()) {
         None if live.is_some() => FindingKind::NameTaken,
         None => FindingKind::Missing,
         Some(recorded) if live == Some(&recorded.value) => FindingKind::Outdated,

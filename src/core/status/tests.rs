@@ -1,3 +1,5 @@
+mod waiting;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;

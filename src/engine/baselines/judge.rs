@@ -45,7 +45,7 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
     };
     // What holds so far.
     let accepted = match known {
-        Some(known) => known.accepted.clone(),
+        Some(known) => known.accepted.clone().map(|held| agreed(held, &status)),
         None => status.applied_generation.and_then(|generation| {
             let (spec, _) = decode(status.applied.as_ref()?);
             let mut baseline = made(generation, spec?);
@@ -57,7 +57,10 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
     let finalizer = finalizers.into_iter().flatten().any(|f| f == FINALIZER);
     let deleted = object["metadata"]["deletionTimestamp"].is_string();
     let policy = spec.as_ref().map(|spec| spec.deletion_policy.unwrap_or_default());
-    let leaving = deleted && finalizer && policy == Some(DeletionPolicy::Delete);
+    // Who leaves does not come back: not when our finalizer is off and somebody else's is still on, nor when it is told
+    // to leave the rest in place.
+    let left = accepted.as_ref().is_some_and(|b| b.leaving);
+    let leaving = deleted && (left || policy == Some(DeletionPolicy::Delete));
     let provisional = known.is_some_and(|b| b.provisional);
     let settled = accepted
         .as_ref()
@@ -107,6 +110,21 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
         policy,
         finalizer,
         deleted,
+    }
+}
+
+/// What holds, since the time that the status tells: where two operators run by mistake, each took it up at a time of its
+/// own, and the earlier one is true.
+fn agreed(held: Arc<Baseline>, status: &SecurityBaselineStatus) -> Arc<Baseline> {
+    let told = status
+        .applied_since
+        .filter(|_| status.applied_generation == Some(held.generation));
+    match told {
+        Some(since) if since < held.since => Arc::new(Baseline {
+            since,
+            ..(*held).clone()
+        }),
+        _ => held,
     }
 }
 

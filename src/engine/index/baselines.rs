@@ -28,11 +28,17 @@ impl Index {
 
     /// Takes up a baseline. Answers the namespaces to be looked at: those that it selected, and those that it selects.
     pub fn baseline_seen(&mut self, name: &str, mut entry: BaselineEntry) -> Vec<Arc<str>> {
-        let before = self.baselines.get(name).and_then(|b| b.accepted.clone());
+        let known = self.baselines.get(name);
+        let before = known.and_then(|b| b.accepted.clone());
+        let considered = known.and_then(|b| b.candidate.as_ref());
+        let same = |a: &Arc<Baseline>, b: &Arc<Baseline>| Arc::ptr_eq(a, b);
+        // What a candidate would mean that is none any more, nobody asks for again.
+        let dropped = considered.is_some_and(|c| !entry.candidate.as_ref().is_some_and(|now| same(now, c)));
         if entry.accepted == before {
             // The very one, since what it means together with others is known by it.
             entry.accepted.clone_from(&before);
-        } else {
+        }
+        if entry.accepted != before || dropped {
             self.effective.clear();
         }
         let after = entry.accepted.clone();
@@ -47,6 +53,9 @@ impl Index {
     pub fn baseline_gone(&mut self, name: &str) -> Vec<Arc<str>> {
         let before = self.baselines.remove(name).and_then(|b| b.accepted);
         self.effective.clear();
+        if let Some(baseline) = &before {
+            self.begin_rollout(&baseline.uid);
+        }
         self.concerned(&[before])
     }
 
@@ -66,7 +75,7 @@ impl Index {
         entry.provisional = false;
         let before = entry.accepted.replace(accepted.clone());
         self.effective.clear();
-        self.take_turns_back();
+        self.begin_rollout(&accepted.uid);
         self.concerned(&[before, Some(accepted)])
     }
 
@@ -117,7 +126,7 @@ impl Index {
         Some((world(before)?, world(after)?))
     }
 
-    /// What is on record for a baseline.
+    /// What is on record for a baseline, and what keeps it from being removed.
     pub fn remaining(&self, uid: &str) -> Remaining {
         let mut remaining = Remaining::default();
         for (name, entry) in &self.namespaces {
@@ -129,6 +138,10 @@ impl Index {
             if recorded && !facts.terminating && !self.excludes(name) {
                 remaining.namespaces += 1;
                 remaining.example.get_or_insert_with(|| name.to_string());
+                if remaining.stuck.is_none() {
+                    let failure = entry.attempt.failures.iter().next();
+                    remaining.stuck = failure.map(|(object, why)| format!("{name}: {object}: {}", why.message));
+                }
             }
         }
         remaining
@@ -150,6 +163,10 @@ impl Index {
     /// Counts the namespaces of a baseline.
     pub fn tally(&self, baseline: &Baseline) -> Tally {
         let mut tally = Tally::default();
+        if baseline.leaving {
+            // It holds nothing any more; what is left of it is told by itself.
+            return tally;
+        }
         for (name, entry) in &self.namespaces {
             let Some(facts) = &entry.facts else { continue };
             if facts.terminating || self.excludes(name) {

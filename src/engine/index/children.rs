@@ -44,11 +44,14 @@ impl Index {
         // As wanted, but not the object on record: the report is to be brought up to date.
         let unrecorded = as_wanted && recorded != Some(live.uid.as_str());
         let concerns = child.wanted.is_some() || recorded.is_some();
+        let touched = child.live.as_ref().is_none_or(|known| known.digest != live.digest);
         // What keeps it is told, and nothing is done about it.
         let kept_anew = child.live.as_ref().and_then(|l| l.kept.as_ref()) != live.kept.as_ref();
         child.leaving = child.leaving.take().filter(|uid| *uid == live.uid);
         child.live = Some(live);
-        entry.fights.touched(&id.to_string());
+        if touched {
+            entry.fights.touched(&id.to_string());
+        }
         self.evidence = kept + usize::from(proof) - usize::from(had);
         synced && concerns && (!as_wanted || unrecorded || kept_anew)
     }

@@ -2,6 +2,15 @@
 
 use super::*;
 
+impl NamespaceEntry {
+    /// The baselines in whose rollouts it had its turn.
+    pub(super) fn admitted(&self) -> BTreeSet<String> {
+        let now = Instant::now();
+        let had = self.turns.iter().filter(|(_, turn)| turn.at <= now);
+        had.map(|(uid, _)| uid.clone()).collect()
+    }
+}
+
 impl Index {
     /// All that a plan for the namespace may see; `None` where there is nothing to plan.
     pub fn world(&mut self, name: &str, now: Timestamp) -> Option<World> {
@@ -10,7 +19,8 @@ impl Index {
             return None;
         }
         let members = self.members(entry);
-        if members.holding.is_empty() && entry.report.is_none() {
+        // What is let go may still have to be taken along, also where somebody deleted the report.
+        if members.holding.is_empty() && members.released.is_empty() && entry.report.is_none() {
             return None;
         }
         self.world_of(name, members, now)
@@ -49,7 +59,7 @@ impl Index {
             live,
             prior,
             foreign: entry.foreign.clone(),
-            admitted: entry.turn.is_some_and(|turn| turn <= Instant::now()),
+            admitted: entry.admitted(),
             preflight: entry.preflight.clone(),
             fights: entry.fights.clone(),
             ..World::bare(entry.facts.clone()?, members.holding, self.cluster.clone(), now)
@@ -68,8 +78,16 @@ impl Index {
             members.entry(baseline.uid.clone()).or_default().admitted =
                 admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
         }
-        // Before what is waived is taken off the record.
         if let Some(prior) = &mut entry.prior {
+            // What is off the record by this plan is off it at once: a report may be long in coming.
+            let off = |was: bool, is: bool| was && !is;
+            prior
+                .inventory
+                .retain(|id, _| !off(world.prior.inventory.contains_key(id), plan.inventory.contains_key(id)));
+            prior
+                .labels
+                .retain(|key, _| !off(world.prior.labels.contains_key(key), plan.labels.contains_key(key)));
+            // Before what is waived is taken off the record.
             prior.enforced_before = plan
                 .enforced_before
                 .iter()
@@ -141,23 +159,41 @@ impl Index {
         }
     }
 
-    /// How long a namespace still has to wait for its turn in a rollout, if it has one.
-    pub fn turn(&self, name: &str) -> Option<Duration> {
-        let turn = self.namespaces.get(name)?.turn?;
-        Some(turn.saturating_duration_since(Instant::now()))
+    /// How long a namespace still has to wait for its turn in a baseline's rollout, if it has one.
+    pub fn turn(&self, name: &str, baseline: &str) -> Option<Duration> {
+        let turn = self.namespaces.get(name)?.turns.get(baseline)?;
+        Some(turn.at.saturating_duration_since(Instant::now()))
     }
 
-    /// Gives a namespace its turn.
-    pub fn give_turn(&mut self, name: &str, after: Duration) {
+    /// Gives a namespace its turn in a baseline's rollout.
+    pub fn give_turn(&mut self, name: &str, baseline: &str, after: Duration) {
         if let Some(entry) = self.namespaces.get_mut(name) {
-            entry.turn = Some(Instant::now() + after);
+            let at = Instant::now() + after;
+            entry.turns.insert(baseline.to_owned(), Turn { at, tried: false });
         }
     }
 
-    /// Takes all turns back: a rollout begins anew, or stops.
-    pub fn take_turns_back(&mut self) {
+    /// Notes that a namespace was tried in its turn. Answers whether that was the first time: however often it is tried
+    /// again, it counts once.
+    pub fn tried(&mut self, name: &str, baseline: &str) -> bool {
+        let entry = self.namespaces.get_mut(name);
+        let turn = entry.and_then(|entry| entry.turns.get_mut(baseline));
+        turn.is_some_and(|turn| !std::mem::replace(&mut turn.tried, true))
+    }
+
+    /// Takes back the turns of a rollout that stops: of the namespaces that were not tried yet. The others are tried
+    /// again, and keep telling what is wrong.
+    pub fn stop_rollout(&mut self, baseline: &str) {
         for entry in self.namespaces.values_mut() {
-            entry.turn = None;
+            entry.turns.retain(|uid, turn| uid != baseline || turn.tried);
+        }
+    }
+
+    /// Forgets the turns of a rollout that begins anew, and what was found in the namespaces that it is about.
+    pub fn begin_rollout(&mut self, baseline: &str) {
+        for entry in self.namespaces.values_mut() {
+            entry.turns.remove(baseline);
+            entry.preflight.clear();
         }
     }
 

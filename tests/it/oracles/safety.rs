@@ -52,6 +52,16 @@ fn judge(write: &Request) -> Result<()> {
                 "a status is only updated"
             );
         }
+        ("securitybaseline.dev", "securitybaselines", None) => {
+            let metadata = body["metadata"].as_object();
+            let known = |key: &String| matches!(key.as_str(), "finalizers" | "uid" | "resourceVersion");
+            ensure!(
+                write.verb == "patch"
+                    && body.as_object().is_some_and(|b| b.len() == 1)
+                    && metadata.is_some_and(|m| m.keys().all(known)),
+                "a baseline is its owner's, but for its finalizers"
+            );
+        }
         ("securitybaseline.dev", "baselinereports", None) => {
             ensure!(name == "baseline", "another report than the one of the namespace");
             ensure!(write.verb != "delete", "a report goes with its namespace");

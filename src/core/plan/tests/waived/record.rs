@@ -19,7 +19,7 @@ fn what_was_enforced_before_it_was_waived_comes_back_without_waiting_for_a_turn_
         json!([{"control": "resourceQuotas"}, {"control": "networkIsolation"}]),
     );
     assert!(
-        plan_of(&world).sections.iter().all(|s| !s.newly),
+        plan_of(&world).sections.iter().all(|s| s.rollout.is_none()),
         "not even the removal is new"
     );
     work(&mut world);
