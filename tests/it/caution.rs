@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::oracles::{quiet, safe};
 use crate::stage::{SOON, Set, api, condition, control, create, delete, get, grant, merge, own_as_shipped, writes_in};
+use crate::support::eventually;
 
 const DENY: &str = "security-baseline-default-deny-ingress";
 
@@ -18,6 +20,19 @@ fn ingress_denied() -> Value {
 
 fn stalled(baseline: &Value) -> &str {
     condition(baseline, "Stalled")["message"].as_str().unwrap()
+}
+
+/// Waits until these namespaces are older than whatever is enforced from now on: the API server counts in seconds.
+async fn aged(set: &Set, namespace: &str) {
+    eventually("the namespace has some age", SOON, async || {
+        let object = get(&set.admin, "Namespace", None, namespace).await.unwrap();
+        let created: Timestamp = object["metadata"]["creationTimestamp"].as_str().unwrap().parse()?;
+        let age = Timestamp::now().duration_since(created);
+        anyhow::ensure!(age.as_secs() >= 2, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 /// Runs the command that a message ends with, as somebody would who read it.
@@ -107,6 +122,7 @@ async fn what_would_break_running_pods_is_held_there_and_nowhere_else_until_it_i
         "containers": [{"name": "c", "image": "example.com/none", "resources": {"requests": {"cpu": "2"}}}],
     }});
     create(&set.admin, "Pod", Some(&busy), pod).await.unwrap();
+    aged(&set, &busy).await;
     let mut spec = ingress_denied();
     spec["podSecurity"] = json!({"enforce": {"level": "baseline"}});
     spec["resourceQuotas"] = json!({"items": [
@@ -158,6 +174,7 @@ async fn a_rollout_keeps_its_pace_and_neither_repairs_nor_new_namespaces_wait_fo
     let (plane, _stage) = own_as_shipped().await;
     let set = Set::new(&plane, "pace").await;
     let namespaces = set.namespaces(&plane, 5).await;
+    aged(&set, &namespaces[4]).await;
     let mut spec = ingress_denied();
     spec["rollout"] = json!({"maxNamespacesPerMinute": 2});
     set.baseline(spec).await;
