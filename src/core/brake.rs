@@ -93,8 +93,9 @@ fn takes_away(control: &dyn Control, was: &Rendered, is: &Rendered, held: bool) 
             Some(now) => (child.id.kind.weaker)(&child.canonical(), &now.canonical()),
             // What is merely held back stays as it is.
             None => {
-                !(held && control.only_grants(&child.id))
-                    && !is.held.iter().any(|held| held.id.as_ref() == Some(&child.id))
+                let kept_back = is.held.iter().any(|held| held.id.as_ref() == Some(&child.id));
+                let only_granted = held && control.only_grants(&child.id);
+                !kept_back && !only_granted
             }
         })
 }

@@ -69,7 +69,7 @@ impl Askers {
 }
 
 /// Sections, merged.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Merged {
     /// The merged sections, as one spec. Its selector and mode mean nothing.
     pub spec: SecurityBaselineSpec,
@@ -77,16 +77,6 @@ pub struct Merged {
     pub values: BTreeMap<&'static str, Vec<Supplied>>,
     /// What could not be merged.
     pub conflicts: Vec<Conflict>,
-}
-
-impl Default for Merged {
-    fn default() -> Self {
-        Self {
-            spec: SecurityBaselineSpec::default(),
-            values: BTreeMap::new(),
-            conflicts: Vec::new(),
-        }
-    }
 }
 
 /// A value that applies, and who asked for it.

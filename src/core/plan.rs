@@ -234,7 +234,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
     }
     labels::keep(world, &sections, &mut plan);
     children::remove(registry, world, &sections, &mut plan);
-    weakened::tell(world, &mut plan);
+    weakened::tell(world, &specs, &mut plan);
     first::hold_back(registry, world, &sections, &mut plan);
     contest::hold_back(world, &mut plan);
     plan

@@ -214,6 +214,17 @@ impl Inner {
         self.delayed.clear();
     }
 
+    /// Work that begins now is what was to be done later: it says itself when it is to be done again. An earlier time
+    /// that was set before would cut the pause short that it asks for.
+    fn forget_later(&mut self, key: &Key) {
+        for lane in [Lane::Repair, Lane::Rollout] {
+            let entry = (key.clone(), lane);
+            if let Some(due) = self.delayed.remove(&entry) {
+                self.take_back(due, &entry);
+            }
+        }
+    }
+
     fn take_back(&mut self, due: Instant, entry: &(Key, Lane)) {
         if let Some(keys) = self.later.get_mut(&due) {
             keys.remove(entry);
@@ -252,6 +263,9 @@ impl Inner {
                 let since = self.waiting[i].remove(&key).unwrap_or(now);
                 self.credit[i] -= 1;
                 self.running.insert(key.clone(), now);
+                if matches!(lane, Lane::Repair | Lane::Rollout) {
+                    self.forget_later(&key);
+                }
                 return Some(Job { key, lane, since });
             }
             self.credit = Lane::ALL.map(Lane::weight);
@@ -328,6 +342,19 @@ mod tests {
             "{first:?}"
         );
         assert_eq!(first[0], "repair-0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_begins_now_is_what_was_to_be_done_later() {
+        let queue = Queue::default();
+        queue.push_after(key("a"), Lane::Repair, Duration::from_millis(20));
+        queue.push(key("a"), Lane::Rollout);
+        let job = queue.next().await;
+        queue.push_after(key("a"), Lane::Repair, Duration::from_secs(1));
+        queue.done(&job);
+        let began = Instant::now();
+        let job = queue.next().await;
+        assert_eq!((name(&job).as_str(), began.elapsed()), ("a", Duration::from_secs(1)));
     }
 
     #[tokio::test(start_paused = true)]

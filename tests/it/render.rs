@@ -155,6 +155,88 @@ fn render_refuses_a_bad_baseline_and_names_the_field() {
     assert!(text(&missing.stderr).contains("/nowhere/at-all.yaml"));
 }
 
+/// Renders a baseline under exceptions, each in a file of its own.
+fn under(exceptions: &[Value]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let mut args = vec![
+        "render".to_owned(),
+        "-f".into(),
+        "-".into(),
+        "-n".into(),
+        "team-a".into(),
+    ];
+    for (i, exception) in exceptions.iter().enumerate() {
+        let file = dir.path().join(format!("{i}.yaml"));
+        std::fs::write(&file, exception.to_string()).unwrap();
+        args.extend(["--exceptions".to_owned(), file.display().to_string()]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    run(&args, &baseline(&everything()))
+}
+
+/// An exception from the quota, and from Pod Security above `baseline`; what it says otherwise is merged in.
+fn exception(name: &str, created: Option<&str>, expires: &str) -> Value {
+    json!({
+        "kind": "BaselineException",
+        "metadata": {"name": name, "creationTimestamp": created},
+        "spec": {
+            "namespaces": ["team-a"],
+            "waive": [{"control": "resourceQuotas"}, {"control": "podSecurity", "level": "baseline"}],
+            "reason": "a test", "approver": "tester", "expiresAt": expires,
+        },
+    })
+}
+
+#[test]
+fn render_takes_out_what_exceptions_waive_now_and_says_so() {
+    let in_an_hour = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let valid = exception("valid", None, &in_an_hour);
+    let expired = exception("expired", Some("2026-01-01T00:00:00Z"), "2026-01-02T00:00:00Z");
+    let mut elsewhere = exception("elsewhere", None, &in_an_hour);
+    elsewhere["spec"]["namespaces"] = json!(["team-b"]);
+    let whole = documents(text(&under(&[]).stdout));
+    let list = json!({"kind": "List", "items": [expired, elsewhere]});
+    for (exceptions, waived) in [(vec![list.clone()], false), (vec![list, valid], true)] {
+        let rendered = under(&exceptions);
+        assert!(rendered.status.success(), "{}", text(&rendered.stderr));
+        let out = text(&rendered.stdout);
+        assert!(
+            out.contains("# the exception expired waives nothing here: it has expired"),
+            "{out}"
+        );
+        assert!(
+            out.contains("# the exception elsewhere waives nothing here: it names nothing"),
+            "{out}"
+        );
+        let left = documents(out);
+        let kind = |kind: &str| left.iter().find(|d| d["kind"] == kind);
+        assert_eq!(kind("ResourceQuota").is_none(), waived);
+        assert_eq!(left.len(), whole.len() - usize::from(waived));
+        let level = &kind("Namespace").unwrap()["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
+        assert_eq!(*level, if waived { "baseline" } else { "restricted" });
+        let told = format!("# waived: podSecurity to baseline: by valid, until {in_an_hour}");
+        assert_eq!(out.contains(&told), waived, "{out}");
+    }
+}
+
+#[test]
+fn render_refuses_a_bad_exception_and_names_the_field() {
+    let long = exception("long", Some("2026-01-01T00:00:00Z"), "2027-01-01T00:00:00Z");
+    let mut typo = long.clone();
+    typo["spec"]["waive"][0]["object"] = json!("x");
+    for (bad, named) in [
+        (long, "spec.expiresAt"),
+        (typo, "spec.waive[0].object"),
+        (json!({"kind": "ConfigMap"}), "something else than BaselineExceptions"),
+    ] {
+        let refused = under(&[bad]);
+        assert_eq!(refused.status.code(), Some(1));
+        let told = text(&refused.stderr);
+        assert!(told.contains(named) && told.contains("0.yaml"), "{told}");
+        assert!(refused.stdout.is_empty());
+    }
+}
+
 #[test]
 fn every_sample_renders() {
     for entry in std::fs::read_dir(file("config/samples")).unwrap() {

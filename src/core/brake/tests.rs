@@ -51,7 +51,10 @@ fn a_namespace_that_is_let_go_by_selector_exclusion_release_or_deletion_loses_al
     assert_eq!(loosened(&effect), ALL);
     // What another baseline enforces as well is not lost; its grants are no longer held to what they were.
     let other = with_spec("other", 2, full_spec_but(json!({"access": null})));
-    let effect = between(&[with_spec("b", 1, full_spec()), other.clone()], &[other.clone()]);
+    let effect = between(
+        &[with_spec("b", 1, full_spec()), other.clone()],
+        std::slice::from_ref(&other),
+    );
     assert_eq!(loosened(&effect), ["access"]);
     let twin = with_spec("twin", 2, full_spec());
     assert_eq!(

@@ -12,7 +12,7 @@ use crate::core::control::Control;
 use crate::core::merge::Effective;
 use crate::core::object::Digest;
 use crate::core::plan::plan;
-use crate::core::world::Baseline;
+use crate::core::world::{Baseline, World};
 use crate::engine::queue::{Key, Lane};
 
 /// How long until a change that waits is counted again: the namespaces that it is about may have become fewer.
@@ -64,6 +64,10 @@ fn digest(spec: &SecurityBaselineSpec) -> Digest {
     Digest::of(&serde_json::to_value(spec).unwrap_or_default())
 }
 
+/// What a change does to those namespaces that are under one set of baselines before and another one after; and the two,
+/// so that their addresses stay theirs.
+type Known = (Effect, [Arc<Effective>; 2]);
+
 /// What a change does, over all namespaces that it is about. `None` where there is no change, or where not everything
 /// was seen yet: absence means nothing then.
 fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
@@ -79,7 +83,7 @@ fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
     };
     let mut count = Count::default();
     // Most namespaces are under the same set of baselines. Both are kept, for as long as they are known by their address.
-    let mut effects: HashMap<(usize, usize), (Effect, [Arc<Effective>; 2])> = HashMap::new();
+    let mut effects: HashMap<(usize, usize), Known> = HashMap::new();
     for namespace in concerned {
         let now = context.clock.now();
         let Some((before, after)) = context.index.lock().changed(&namespace, &candidate, now) else {
@@ -97,7 +101,10 @@ fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
         let to_write: BTreeSet<&str> = if effect.enforced.is_empty() {
             BTreeSet::new()
         } else {
-            let plan = plan(REGISTRY, &after);
+            // As in its turn: what is to be written counts, and not what may be written already.
+            let mut namespace = after.namespace.clone();
+            namespace.created = None;
+            let plan = plan(REGISTRY, &World { namespace, ..after });
             let unread = |control: &&&dyn Control| plan.unread.iter().any(|id| control.kinds().contains(&id.kind));
             let unread = REGISTRY.iter().filter(unread).map(|control| control.section());
             plan.actions.iter().map(|action| action.section).chain(unread).collect()

@@ -45,7 +45,7 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
     };
     // What holds so far.
     let accepted = match known {
-        Some(known) => known.accepted.clone(),
+        Some(known) => known.accepted.clone().map(|held| agreed(held, &status)),
         None => status.applied_generation.and_then(|generation| {
             let (spec, _) = decode(status.applied.as_ref()?);
             let mut baseline = made(generation, spec?);
@@ -110,6 +110,21 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
         policy,
         finalizer,
         deleted,
+    }
+}
+
+/// What holds, since the time that the status tells: where two operators run by mistake, each took it up at a time of its
+/// own, and the earlier one is true.
+fn agreed(held: Arc<Baseline>, status: &SecurityBaselineStatus) -> Arc<Baseline> {
+    let told = status
+        .applied_since
+        .filter(|_| status.applied_generation == Some(held.generation));
+    match told {
+        Some(since) if since < held.since => Arc::new(Baseline {
+            since,
+            ..(*held).clone()
+        }),
+        _ => held,
     }
 }
 

@@ -184,7 +184,7 @@ async fn of_a_whole_control_nothing_is_left_and_what_a_tenant_puts_in_its_place_
     let all = json!([{"control": "networkIsolation"}, {"control": "resourceQuotas"}]);
     let (made, _) = held.waive("all", all, 3600).await;
     held.until("all", "Active").await;
-    held.holds_under(&[made.clone()]).await;
+    held.holds_under(std::slice::from_ref(&made)).await;
     let report = set.report_until(namespace, "is there", |_| true).await;
     for section in ["networkIsolation", "resourceQuotas"] {
         let control = control(&report, section);
@@ -227,7 +227,7 @@ async fn pod_security_falls_to_the_stricter_of_two_stated_levels_and_returns() {
     set.labels_until(namespace, "falls", |l| l[ENFORCE] == "privileged")
         .await;
     held.until("low", "Active").await;
-    held.holds_under(&[low.clone()]).await;
+    held.holds_under(std::slice::from_ref(&low)).await;
     let report = set.report_until(namespace, "is there", |_| true).await;
     assert_eq!(control(&report, "podSecurity")["waived"][0]["level"], "privileged");
 

@@ -72,11 +72,15 @@ async fn an_api_server_that_is_killed_in_the_middle_of_a_rollout_costs_nothing_b
     until_ready_is(&play.stage, 200).await;
     play.ends_as_undisturbed(0, Ledger::Same).await;
 
-    // A policy is deleted and created weaker; the events are lost on the way, and what the API server knew of them is
-    // lost with it: all that tells is a new list.
-    let namespace = play.namespaces[0].clone();
+    // A policy is deleted, another one created weaker; the events are lost on the way, and what the API server knew of
+    // them is lost with it: all that tells is a new list.
     play.proxy.freeze("networkpolicies", true);
-    play.tamper(Break::Recreated, &namespace).await;
+    for (what, namespace) in [Break::Recreated, Break::Gone("NetworkPolicy", EGRESS)]
+        .into_iter()
+        .zip(play.namespaces.clone())
+    {
+        play.tamper(what, &namespace).await;
+    }
     play.plane.kill(Component::ApiServer).await.unwrap();
     play.proxy.cut("networkpolicies");
     play.proxy.freeze("networkpolicies", false);
@@ -87,8 +91,8 @@ async fn an_api_server_that_is_killed_in_the_middle_of_a_rollout_costs_nothing_b
 
 #[tokio::test]
 async fn an_api_server_that_is_frozen_in_the_middle_of_a_rollout_costs_nothing_but_time() {
-    let (play, _) = tokio::join!(Play::new("frozen", NAMESPACES), undisturbed());
-    let [first, second, ..] = steps();
+    let (mut play, _) = tokio::join!(Play::new("frozen", NAMESPACES), undisturbed());
+    let [first, second, third, _] = steps();
     play.set.baseline(first.clone()).await;
     converged(&play.set, &first, &play.namespaces).await;
     // It takes the requests, and may do them when nobody waits for them any more.
@@ -98,6 +102,17 @@ async fn an_api_server_that_is_frozen_in_the_middle_of_a_rollout_costs_nothing_b
     given_up(&play, rules).await;
     play.plane.resume(Component::ApiServer).await.unwrap();
     play.ends_as_undisturbed(1, Ledger::Same).await;
+
+    // The operator dies meanwhile: what it asked for may be done after the end of it.
+    let writes = [("delete", "rolebindings", BINDING), ("create", "resourcequotas", QUOTA)];
+    let rules = midway(&play, &third, writes).await;
+    play.plane.freeze(Component::ApiServer).await.unwrap();
+    rules.iter().for_each(Rule::release);
+    play.stage.operator.kill().unwrap();
+    play.proxy.forget();
+    play.plane.resume(Component::ApiServer).await.unwrap();
+    play.stage.restart(&play.plane).await.unwrap();
+    play.ends_as_undisturbed(2, Ledger::Any).await;
 }
 
 #[tokio::test]

@@ -106,10 +106,14 @@ struct Step {
     ends: Ends,
 }
 
-/// Applies a spec while its writes go wrong. Then O1, O2, and how often each was asked for.
-async fn step(play: &Play, spec: &Value, cases: Vec<Case>) -> Step {
+/// Applies a spec while its writes go wrong, and one of its status. Then O1, O2, and how often each was asked for.
+async fn step(play: &Play, spec: &Value, cases: Vec<Case>, status: Fault) -> Step {
     let begin = Instant::now();
     let mut rules: Vec<(String, Matching, usize, usize, Rule)> = Vec::new();
+    let of_baseline = Matching::of("update", "securitybaselines")
+        .subresource("status")
+        .named(&play.set.name);
+    let status = play.proxy.disturb_first(1, of_baseline, status);
     for ((write, fault, times, at_most), namespace) in cases.into_iter().zip(&play.namespaces) {
         let matching = matching(write, namespace);
         let what = format!("{write:?} in {namespace}: {fault:?}");
@@ -121,6 +125,7 @@ async fn step(play: &Play, spec: &Value, cases: Vec<Case>) -> Step {
         ends: play.ends(spec).await,
         pauses: Vec::new(),
     };
+    assert_eq!(status.hits(), 1);
     for (what, matching, times, at_most, rule) in rules {
         assert_eq!(rule.hits(), times, "{what}");
         let mut asked = play.proxy.asked(&matching);
@@ -139,11 +144,12 @@ async fn what_fails_or_is_done_and_not_told_is_tried_again_a_bounded_number_of_t
         let cases = cases();
         let mut play = Play::new("retry", cases.iter().map(Vec::len).max().unwrap()).await;
         let mut done = Vec::new();
-        for (spec, cases) in steps().iter().zip(cases) {
+        let statuses = [lost(), says(500), page(404), busy()];
+        for ((spec, cases), status) in steps().iter().zip(cases).zip(statuses) {
             if done.len() == 3 {
                 play.removal().await;
             }
-            done.push(step(&play, spec, cases).await);
+            done.push(step(&play, spec, cases, status).await);
         }
         play.was_safe(&play.namespaces).await;
         // The logs are kept of what is still running when a test fails.

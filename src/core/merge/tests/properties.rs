@@ -73,8 +73,8 @@ fn as_strict(before: &Merged, after: &Merged) -> Result<(), TestCaseError> {
         prop_assert!(was.is_none_or(|was| is.is_some_and(|is| is.level >= was.level && newer(&is, &was))));
     }
     for quota in was.resource_quotas.iter().flat_map(|s| &s.items) {
-        let items = is.resource_quotas.iter().flat_map(|s| &s.items);
-        let now = items.filter(|q| q.name == quota.name).next().unwrap();
+        let mut items = is.resource_quotas.iter().flat_map(|s| &s.items);
+        let now = items.find(|q| q.name == quota.name).unwrap();
         // An older baseline's scopes may hold now, and that is told.
         let told = after
             .conflicts

@@ -1,3 +1,5 @@
+mod record;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -312,56 +314,27 @@ fn what_was_enforced_once_and_is_asked_for_by_nobody_now_is_not_told_as_waived()
 }
 
 #[test]
-fn what_replaces_an_item_and_is_waived_was_not_enforced_before() {
-    let mut world = older(converged(full_spec()));
-    let mut baseline = (*world.baselines[0]).clone();
-    let items = json!({"items": [{"name": "new", "hard": {"pods": 5}}]});
-    baseline.spec = serde_json::from_value(full_spec_but(json!({"resourceQuotas": items}))).unwrap();
-    world.baselines = vec![Arc::new(baseline)];
-    waive(&mut world, object("resourceQuotas", "ResourceQuota/new"));
-    let plan = plan_of(&world);
-    assert_eq!(
-        found(&plan)
-            .iter()
-            .filter(|(kind, _)| *kind == FindingKind::Surplus)
-            .count(),
-        2
-    );
-    assert!(plan.enforced_before.is_empty());
-}
+fn what_opens_a_waived_direction_undoes_nothing() {
+    use crate::core::object::ChildId;
+    use crate::core::world::{Undoes, Weakening};
 
-/// A namespace whose report is lost, with a policy that was created at this second.
-fn unrecorded(created: i64) -> World {
     let mut world = converged(full_spec());
-    world.prior = crate::core::world::Prior::default();
-    let web = id(&world, WEB);
-    let created = Timestamp::from_second(created).unwrap().to_string();
-    meddle(&mut world, &web, |object| {
-        object["metadata"]["creationTimestamp"] = json!(created);
-    });
-    waive(&mut world, object("networkIsolation", WEB));
-    world
-}
-
-#[test]
-fn what_was_there_before_it_was_waived_goes_although_it_is_on_no_record() {
-    let plan = plan_of(&unrecorded(899));
-    assert_eq!(found(&plan), [(FindingKind::Waived, WEB.to_owned())]);
-    assert_eq!(steps(&plan), [format!("delete {WEB}")]);
-    assert_eq!(plan.actions[0].baseline, "uid-b");
-    let mut unread = unrecorded(899);
-    let web = id(&unread, WEB);
-    unread.live.get_mut(&web).unwrap().object = None;
-    assert_eq!(plan_of(&unread).unread, [web]);
-    let mut other = unrecorded(899);
-    let web = id(&other, WEB);
-    meddle(&mut other, &web, |object| object["spec"]["ingress"] = json!([{}]));
-    assert_eq!(steps(&plan_of(&other)), [""; 0], "somebody wrote something else there");
-}
-
-#[test]
-fn a_copy_that_somebody_puts_in_the_place_of_what_is_waived_is_theirs() {
-    let plan = plan_of(&unrecorded(900));
-    assert_eq!((steps(&plan), found(&plan)), (Vec::new(), Vec::new()));
-    assert!(!plan.inventory.contains_key(&id(&unrecorded(900), WEB)));
+    let open = Weakening {
+        undoes: vec![Undoes::Egress],
+        narrower: Vec::new(),
+        what: "it lets everything out".to_owned(),
+    };
+    let foreign = ChildId {
+        kind: id(&world, WEB).kind,
+        name: "open".to_owned(),
+    };
+    world.foreign.insert(foreign, Arc::new(open));
+    assert_eq!(
+        found(&plan_of(&world)),
+        [(FindingKind::Weakened, "NetworkPolicy/open".to_owned())]
+    );
+    let deny = "NetworkPolicy/default-deny-egress";
+    waive(&mut world, object("networkIsolation", deny));
+    let told = found(&plan_of(&world));
+    assert!(told.iter().all(|(kind, _)| *kind != FindingKind::Weakened), "{told:?}");
 }

@@ -57,7 +57,7 @@ fn a_cleanup_is_progress_and_one_that_is_stuck_says_where_and_why() {
     facts.cleaning.as_mut().unwrap().stuck = Some("team-b: Role/x: a finalizer".to_owned());
     let status = first(&facts, &Tally::default());
     assert_eq!(shown(&status, Stalled), (true, "CleanupBlocked"));
-    assert_eq!(shown(&status, Reconciling).0, false);
+    assert!(!shown(&status, Reconciling).0);
     for told in [
         "3 namespaces",
         "team-b: Role/x: a finalizer",
