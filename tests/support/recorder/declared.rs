@@ -79,8 +79,7 @@ impl Declared {
                     .versions
                     .entry(format!("{POD_SECURITY}{mode}-version"))
                     .or_default();
-                // One that is not declared is not looked at.
-                versions.extend(declared["version"].as_str().map(ToOwned::to_owned));
+                versions.insert(declared["version"].as_str().unwrap_or("latest").to_owned());
             }
         }
         if first {
@@ -147,9 +146,7 @@ impl Declared {
             }
         }
         let may_be = |(label, may): (&String, &BTreeSet<String>)| {
-            may.is_empty()
-                || !self.levels.contains_key(label.trim_end_matches("-version"))
-                || may.contains(&text(&labels[label]))
+            !self.levels.contains_key(label.trim_end_matches("-version")) || may.contains(&text(&labels[label]))
         };
         match self.versions.iter().find(|version| !may_be(*version)) {
             Some((label, _)) => Err(format!("{label} is {}", labels[label])),

@@ -47,6 +47,7 @@ fn namespace(enforce: &str, version: &str, warn: &str) -> Value {
         "pod-security.kubernetes.io/enforce": enforce,
         "pod-security.kubernetes.io/enforce-version": version,
         "pod-security.kubernetes.io/warn": warn,
+        "pod-security.kubernetes.io/warn-version": "latest",
     });
     json!({"metadata": {"labels": labels}})
 }
