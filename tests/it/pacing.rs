@@ -19,13 +19,10 @@ fn spec(per_minute: u32) -> Value {
     })
 }
 
-/// Namespaces that are older than what comes next, which a Namespace tells in whole seconds.
+/// Namespaces that are older than what comes next.
 async fn older(plane: &ControlPlane, set: &Set, count: usize) -> Vec<String> {
     let namespaces = set.namespaces(plane, count).await;
-    let now = jiff::Timestamp::now().as_second();
-    while jiff::Timestamp::now().as_second() <= now {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    set.aged(&namespaces).await;
     namespaces
 }
 

@@ -43,16 +43,12 @@ async fn running(plane: &ControlPlane, prefix: &str, pods: &[Value]) -> (Set, St
     (set, namespace)
 }
 
-/// A namespace that is older than what comes next, which a Namespace tells in whole seconds.
+/// A namespace that is older than what comes next.
 async fn older(plane: &ControlPlane, set: &Set, suffix: &str) -> String {
     let namespace = set.namespace(plane, suffix).await;
     set.object_until("ServiceAccount", &namespace, "default", "is made", |_| true)
         .await;
-    let made = get(&set.admin, "Namespace", None, &namespace).await.unwrap();
-    let made: jiff::Timestamp = made["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
-    while jiff::Timestamp::now().as_second() <= made.as_second() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    set.aged(std::slice::from_ref(&namespace)).await;
     namespace
 }
 

@@ -204,6 +204,19 @@ impl Set {
         names
     }
 
+    /// Waits until these namespaces are older than whatever is enforced from now on: the API server counts in seconds.
+    pub async fn aged(&self, namespaces: &[String]) {
+        let mut newest = jiff::Timestamp::UNIX_EPOCH;
+        for namespace in namespaces {
+            let object = get(&self.admin, "Namespace", None, namespace).await.unwrap();
+            let made = object["metadata"]["creationTimestamp"].as_str().unwrap();
+            newest = newest.max(made.parse().unwrap());
+        }
+        while jiff::Timestamp::now().as_second() <= newest.as_second() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until an object of a namespace satisfies a predicate, and answers it.
     pub async fn object_until(
         &self,

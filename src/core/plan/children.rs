@@ -27,10 +27,10 @@ pub(super) fn keep(
     plan.wanted.insert(child.id.clone(), wanted);
     let recorded = world.prior.inventory.get(&child.id).filter(|r| !r.is_orphaned());
     let Some(live) = world.live.get(&child.id) else {
-        let kind = if recorded.is_some() {
-            FindingKind::Deleted
-        } else {
-            FindingKind::Missing
+        let kind = match recorded {
+            None => FindingKind::Missing,
+            Some(recorded) if between_the_halves(world, child, owner, recorded, wanted) => FindingKind::Outdated,
+            Some(_) => FindingKind::Deleted,
         };
         findings.push(Finding {
             object: child.id.to_string(),
@@ -190,8 +190,7 @@ fn inherited(registry: Registry, world: &World) -> BTreeMap<ChildId, Recorded> {
     let mut inherited = BTreeMap::new();
     for baseline in &world.baselines {
         let Some(spec) = &baseline.replaced else { continue };
-        let judged = world.prior.members.get(&baseline.uid).map(|m| m.generation) == Some(baseline.generation);
-        if judged || !selects(spec, &world.namespace.name, &world.namespace.labels) {
+        if is_judged(world, baseline) || !selects(spec, &world.namespace.name, &world.namespace.labels) {
             continue;
         }
         let children = registry
@@ -205,6 +204,17 @@ fn inherited(registry: Registry, world: &World) -> BTreeMap<ChildId, Recorded> {
         }
     }
     inherited
+}
+
+/// Whether what is gone may be gone by our own hand: a recreation for a changed spec that was cut between its two halves.
+/// Only until the namespace was judged by that spec, and only where the spec asks for something else than what was there.
+fn between_the_halves(world: &World, child: &Child, owner: &Baseline, recorded: &Recorded, wanted: Digest) -> bool {
+    !child.id.kind.immutable.is_empty() && recorded.digest != Some(wanted) && !is_judged(world, owner)
+}
+
+/// Whether the report tells of the namespace as the present spec of this baseline found it.
+fn is_judged(world: &World, baseline: &Baseline) -> bool {
+    world.prior.members.get(&baseline.uid).map(|m| m.generation) == Some(baseline.generation)
 }
 
 fn record(owner: &Baseline, live: &Live, digest: Digest) -> Recorded {

@@ -39,7 +39,6 @@ spec: {{policyName: taking-back}}
 }
 
 #[tokio::test]
-#[ignore = "since the last changes to rollouts it does not end in two minutes; why is not understood yet"]
 async fn a_repair_that_changes_nothing_is_counted_each_time_logged_once_and_never_called_a_repair() {
     let (plane, stage) = own().await;
     let (set, namespaces) = holding(&plane, "unchanged", &everything(), 1).await;

@@ -193,7 +193,6 @@ async fn an_operator_that_is_killed_before_or_after_any_write_ends_where_it_woul
 }
 
 #[tokio::test]
-#[ignore = "an object that a recreation had just deleted is on record and gone: after the crash it is told as drift by somebody unknown"]
 async fn a_recreation_that_is_cut_in_two_by_a_crash_is_not_told_as_drift() {
     let specs = [replaced(), recreated()];
     let mut crashes = Crashes::new().await;

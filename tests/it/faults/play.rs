@@ -53,6 +53,8 @@ impl Play {
         grant(&plane).await;
         let set = Set::new(&plane, prefix).await;
         let namespaces = set.namespaces(&plane, namespaces).await;
+        // Their rollout is one of an existing fleet, which is looked at first.
+        set.aged(&namespaces).await;
         Self {
             begin: plane.audit().mark().unwrap(),
             plane,
