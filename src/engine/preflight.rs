@@ -20,9 +20,12 @@ use crate::core::world::{Checked, World};
 const MOST_PODS: usize = 5_000;
 const PAGE: usize = 500;
 
+/// The reason of what is held because the operator may not look at it.
+const FORBIDDEN: &str = "PreflightForbidden";
+
 const WAY_OUT: &str = "mend it, waive it with a BaselineException, or set spec.preflight to Ignore in the baseline; it is looked at again every 5 minutes, and when the baseline is changed or its annotation securitybaseline.dev/resume-rollout is";
 
-/// Takes all looks that a plan asks for.
+/// Takes all looks that a plan asks for. What the operator may not look at is held, if that is to be believed.
 ///
 /// # Errors
 /// That of a request. Nothing is enforced then: what could not be looked at is not known to be harmless.
@@ -30,6 +33,7 @@ pub async fn look(
     context: &Arc<Context>,
     world: &World,
     checks: &[Check],
+    believed: bool,
 ) -> kube::Result<Vec<(&'static str, Checked)>> {
     let mut looks = Vec::new();
     for check in checks {
@@ -38,7 +42,9 @@ pub async fn look(
             Preflight::Usage => usage(context, world, check).await,
         };
         let held = match looked {
-            Err(kube::Error::Api(status)) if status.code == 403 => vec![forbidden(world, check, &status.message)],
+            Err(kube::Error::Api(status)) if status.code == 403 && believed => {
+                vec![forbidden(world, check, &status.message)]
+            }
             looked => looked?,
         };
         let checked = Checked {
@@ -56,7 +62,7 @@ fn forbidden(world: &World, check: &Check, message: &str) -> Held {
     Held {
         object: format!("Namespace/{}", world.namespace.name),
         id: None,
-        reason: "PreflightForbidden",
+        reason: FORBIDDEN,
         message: format!(
             "whether {} would break what runs cannot be told: {}; grant the operator that right, or set spec.preflight to Ignore in the baseline",
             check.section,

@@ -35,6 +35,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 const LONGEST_TRANSIENT: Duration = Duration::from_secs(20);
 /// How often a plan may ask for objects to be read before the namespace is put back: they change faster than we read.
 const MOST_READS: usize = 3;
+/// How many attempts in a row have to be refused before that is believed: an API server that has just started answers 403
+/// to everybody until it knows the cluster's RBAC.
+const BELIEVED: u32 = 3;
 
 /// Bounds the time of one request.
 ///
@@ -72,6 +75,11 @@ async fn run(context: &Arc<Context>, job: &Job) {
 
 /// Brings a namespace to what is declared, as far as it can be.
 async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
+    // Whatever happens there meanwhile: `Retry-After` is about the next request, not about the next try of the same one.
+    if let Some(wait) = context.index.lock().left_alone(name) {
+        context.queue.push_after(job.key.clone(), job.lane, wait);
+        return;
+    }
     let stopped = context.index.lock().fleet();
     let verdict = gate::judge(stopped);
     let Some((world, plan)) = observe(context, name, verdict == Verdict::Go).await else {
@@ -97,7 +105,7 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let retries = {
         let mut index = context.index.lock();
         index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
-        index.fought(name, &plan, &run.effects, now);
+        index.fought(name, &plan, &run.done, now);
         index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)))
     };
     if run.again || run.later.is_some() {
@@ -119,8 +127,6 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
 #[derive(Default)]
 struct Run {
     done: Vec<(Action, Result<(), Failure>)>,
-    /// What came of what was written.
-    effects: Vec<(Action, Effect)>,
     /// What was refused, as against what the API server only failed to do this time.
     refused: Vec<Action>,
     /// Whether something was not as it was thought to be.
@@ -135,7 +141,6 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
     for action in &plan.actions {
         let (failure, longest) = match apply(context, world, action).await {
             Ok(effect) => {
-                run.effects.push((action.clone(), effect));
                 // Anything else repaired nothing, and counts for nothing: what departs is told.
                 if effect == Effect::Done {
                     tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
@@ -153,6 +158,9 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
             Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
             Err(Failed::Transient(failure, after)) => {
                 run.at_least = after.unwrap_or_default();
+                if !run.at_least.is_zero() {
+                    context.index.lock().leave_alone(name, run.at_least);
+                }
                 (failure, LONGEST_TRANSIENT)
             }
         };
@@ -198,7 +206,8 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
             return Some((world, plan));
         }
         if plan.unread.is_empty() {
-            match preflight::look(context, &world, &plan.unchecked).await {
+            let believed = context.index.lock().failed_in_a_row(name) >= BELIEVED;
+            match preflight::look(context, &world, &plan.unchecked, believed).await {
                 Ok(looks) => context.index.lock().looked(name, looks),
                 Err(error) => {
                     tracing::info!(namespace = %name, %error, "what runs could not be looked at; nothing new is enforced");
@@ -316,8 +325,9 @@ fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
             *count = (count.0 + done, count.1 + refused);
         }
     }
+    let believed = context.index.lock().failed_in_a_row(name) >= BELIEVED;
     for (uid, (done, refused)) in counts {
-        if !context.index.lock().counts(name, uid) {
+        if (refused > 0 && !believed) || !context.index.lock().counts(name, uid) {
             continue;
         }
         let limit = context.config.rollout.stop_at_refused_percent;
