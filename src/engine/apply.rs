@@ -70,7 +70,7 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
         Err(Failed::Conflict) => "conflict",
         Err(Failed::Gone) => "gone",
         Err(Failed::Blocked(_)) => "refused",
-        Err(Failed::Transient(..)) => "failed",
+        Err(Failed::Webhook(_) | Failed::Transient(..)) => "failed",
     };
     context
         .metrics
@@ -172,7 +172,7 @@ async fn remove(context: &Context, namespace: &str, id: &ChildId, uid: &str, ver
     };
     context.index.lock().child_leaves(namespace, id, uid);
     let deleted = in_time(api.delete(&id.name, &params)).await.map_err(Failed::from);
-    if matches!(deleted, Err(Failed::Conflict | Failed::Blocked(_))) {
+    if matches!(deleted, Err(Failed::Conflict | Failed::Blocked(_) | Failed::Webhook(_))) {
         context.index.lock().child_stays(namespace, id);
     }
     let Some(mut left) = deleted?.left() else {

@@ -74,7 +74,7 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
             let wait = match judge(&error) {
                 Failed::Gone => return,
                 Failed::Conflict => CONFLICT,
-                failed @ (Failed::Blocked(_) | Failed::Transient(..)) => {
+                failed @ (Failed::Blocked(_) | Failed::Webhook(_) | Failed::Transient(..)) => {
                     context.metrics.status_failures.inc();
                     tracing::warn!(namespace = %name, ?failed, "the report could not be written");
                     match failed {

@@ -139,7 +139,7 @@ struct Run {
 
 async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan: &Plan, run: &mut Run) {
     for action in &plan.actions {
-        let (failure, longest) = match apply(context, world, action).await {
+        let failed = match apply(context, world, action).await {
             Ok(effect) => {
                 // Anything else repaired nothing, and counts for nothing: what departs is told.
                 if effect == Effect::Done {
@@ -149,29 +149,35 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
                 }
                 continue;
             }
-            Err(Failed::Gone) => continue,
-            Err(Failed::Conflict) => {
+            Err(failed) => failed,
+        };
+        let longest = longest_pause(&failed);
+        // Where the API server is not there for us, trying the rest would only hold this worker up.
+        let ends = matches!(failed, Failed::Transient(..));
+        let failure = match failed {
+            Failed::Gone => continue,
+            Failed::Conflict => {
                 refresh(context, world, action).await;
                 run.again = true;
                 continue;
             }
-            Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
-            Err(Failed::Transient(failure, after)) => {
+            Failed::Blocked(failure) => {
+                run.refused.push(action.clone());
+                failure
+            }
+            Failed::Webhook(failure) => failure,
+            Failed::Transient(failure, after) => {
                 run.at_least = after.unwrap_or_default();
                 if !run.at_least.is_zero() {
                     context.index.lock().leave_alone(name, run.at_least);
                 }
-                (failure, LONGEST_TRANSIENT)
+                failure
             }
         };
         tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
         run.later = Some(run.later.map_or(longest, |l| l.min(longest)));
         run.done.push((action.clone(), Err(failure)));
-        if longest == LONGEST_RETRY {
-            run.refused.push(action.clone());
-        }
-        if longest == LONGEST_TRANSIENT {
-            // The API server is not there for us: to try the rest would only hold this worker up.
+        if ends {
             break;
         }
     }
@@ -206,7 +212,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
             return Some((world, plan));
         }
         if plan.unread.is_empty() {
-            let believed = context.index.lock().failed_in_a_row(name) >= BELIEVED;
+            let believed = context.index.lock().failed_in_a_row(name, LONGEST_RETRY) >= BELIEVED;
             match preflight::look(context, &world, &plan.unchecked, believed).await {
                 Ok(looks) => context.index.lock().looked(name, looks),
                 Err(error) => {
@@ -243,10 +249,20 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
     None
 }
 
+/// The longest pause before what failed so is tried again, which is also its class.
+const fn longest_pause(failed: &Failed) -> Duration {
+    match failed {
+        Failed::Blocked(_) => LONGEST_RETRY,
+        _ => LONGEST_TRANSIENT,
+    }
+}
+
 /// Has a namespace wait for the API server.
 fn postpone(context: &Context, name: &Arc<str>, error: &kube::Error) {
-    let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
-    let wait = judge(error).wait(retry(retries, LONGEST_TRANSIENT, context.clock.jitter()));
+    let failed = judge(error);
+    let longest = longest_pause(&failed);
+    let retries = context.index.lock().retries(name, Some(longest));
+    let wait = failed.wait(retry(retries, longest, context.clock.jitter()));
     context
         .queue
         .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
@@ -325,7 +341,7 @@ fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
             *count = (count.0 + done, count.1 + refused);
         }
     }
-    let believed = context.index.lock().failed_in_a_row(name) >= BELIEVED;
+    let believed = context.index.lock().failed_in_a_row(name, LONGEST_RETRY) >= BELIEVED;
     for (uid, (done, refused)) in counts {
         if (refused > 0 && !believed) || !context.index.lock().counts(name, uid) {
             continue;

@@ -287,9 +287,10 @@ impl Index {
         Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 
-    /// How many attempts of a namespace failed in a row.
-    pub fn failed_in_a_row(&self, name: &str) -> u32 {
-        self.namespaces.get(name).map_or(0, |entry| entry.retries.0)
+    /// How many attempts of a namespace failed in a row, of the class that has this longest pause.
+    pub fn failed_in_a_row(&self, name: &str, class: Duration) -> u32 {
+        let retries = self.namespaces.get(name).map(|entry| entry.retries);
+        retries.filter(|(_, last)| *last == class).map_or(0, |(count, _)| count)
     }
 
     /// Counts a failed attempt and answers how many there were in a row of its class, which is the longest pause of that
