@@ -82,15 +82,20 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     }
     let stopped = context.index.lock().fleet();
     let verdict = gate::judge(stopped);
-    let Some((world, plan)) = observe(context, name, verdict == Verdict::Go).await else {
+    let Some((mut world, mut plan)) = observe(context, name, verdict == Verdict::Go).await else {
         return;
     };
+    if verdict == Verdict::Go && turn(context, name, &plan, job) {
+        let Some(in_its_turn) = observe(context, name, true).await else {
+            return;
+        };
+        (world, plan) = in_its_turn;
+    }
     if context.index.lock().planned(&world, &plan) {
         context.queue.push(job.key.clone(), Lane::Repair);
     }
     let mut run = Run::default();
     if verdict == Verdict::Go {
-        turn(context, name, &plan, job);
         context.index.lock().tries(name, &plan);
         carry_out(context, name, &world, &plan, &mut run).await;
     }
@@ -183,20 +188,24 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
     }
 }
 
-/// Gives a namespace its turn in a rollout, if it waits for one.
-fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) {
-    let Some(uid) = &plan.waits_for else { return };
+/// Gives a namespace its turn in a rollout, if it waits for one. Answers whether that is now.
+fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) -> bool {
+    let Some(uid) = &plan.waits_for else { return false };
     if let Some(left) = context.index.lock().turn(name, uid) {
         context.queue.push_after(job.key.clone(), Lane::Rollout, left);
-        return;
+        return false;
     }
     let baseline = plan.baselines().iter().find(|b| b.uid == *uid);
     let stated = baseline.and_then(|b| u32::try_from(b.spec.rollout.as_ref()?.max_namespaces_per_minute).ok());
     let rate = stated.unwrap_or(context.config.rollout.max_namespaces_per_minute);
-    if let Turn::In(wait) = context.pace.turn(uid, rate) {
-        context.index.lock().give_turn(name, uid, wait);
+    let Turn::In(wait) = context.pace.turn(uid, rate) else {
+        return false;
+    };
+    context.index.lock().give_turn(name, uid, wait);
+    if !wait.is_zero() {
         context.queue.push_after(job.key.clone(), Lane::Rollout, wait);
     }
+    wait.is_zero()
 }
 
 /// The world of a namespace and the plan for it, with every object read that the plan needs to see. Where it is to be
