@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn a_baseline_selects_by_labels_what_it_does_not_exclude_by_name() {
         let spec = |excluded: &[&str]| {
-            let spec = serde_json::json!({"namespaceSelector": {"matchLabels": {"a": "b"}}, "excludedNamespaces": excluded});
+            let spec =
+                serde_json::json!({"namespaceSelector": {"matchLabels": {"a": "b"}}, "excludedNamespaces": excluded});
             serde_json::from_value::<SecurityBaselineSpec>(spec).unwrap()
         };
         let (labelled, bare) = (labels(&[("a", "b")]), labels(&[]));
