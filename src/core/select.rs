@@ -123,6 +123,7 @@ mod tests {
             ("a*b*c", "a-b-b-c", true),
             ("a*b*c", "acb", false),
             ("ab*ba", "aba", false),
+            ("*ab*b", "xab", false),
             ("*", "anything", true),
             ("exact", "exact", true),
             ("exact", "exactly", false),

@@ -91,6 +91,11 @@ fn what_a_container_needs_at_the_start_comes_on_top_of_the_sidecars_before_it() 
     sidecar["restartPolicy"] = "Always".into();
     let spec = json!({"containers": [cpu("1")], "initContainers": [sidecar, cpu("4")]});
     assert_eq!(told(json!({"hard": {"cpu": 5}}), &[pod(spec)]), ["cpu 6 > 5"]);
+    // And what runs then, with the sidecars, where that is more.
+    let mut sidecar = cpu("2");
+    sidecar["restartPolicy"] = "Always".into();
+    let spec = json!({"containers": [cpu("3")], "initContainers": [sidecar, cpu("1")]});
+    assert_eq!(told(json!({"hard": {"cpu": 4}}), &[pod(spec)]), ["cpu 5 > 4"]);
 }
 
 #[test]

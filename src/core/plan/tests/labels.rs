@@ -271,9 +271,13 @@ fn labels_of_a_baseline_that_is_gone_stay_whatever_the_next_one_asks_for() {
 fn a_label_that_somebody_changed_under_our_name_is_claimed_by_that_name() {
     let mut world = converged(spec());
     world.namespace.labels.insert(LEVEL.to_owned(), "privileged".to_owned());
-    let plan = plan(REGISTRY, &world);
-    assert_eq!(findings(&plan)[0].differences[0].claim, Claim::ours());
+    let plan_of = |world: &World| plan(REGISTRY, world);
+    assert_eq!(findings(&plan_of(&world))[0].differences[0].claim, Claim::ours());
     assert!(Claim::ours().states_our_name());
+    // Where it is not ours any more and nobody is on record, nobody is accused.
+    world.namespace.our_labels.remove(LEVEL);
+    let plan = plan_of(&world);
+    assert_eq!(findings(&plan)[0].differences[0].claim, Claim::unknown());
 }
 
 #[test]
