@@ -200,6 +200,7 @@ mod tests {
             assert_eq!(milli(a), milli(b), "{a} and {b}");
         }
         assert!(milli("1M") < milli("1Mi"));
+        assert!(milli("8E") < milli("9E"));
         assert_eq!(milli("-1"), -1000);
         assert_eq!(milli("0"), 0);
         assert_eq!(milli("0.000"), 0);

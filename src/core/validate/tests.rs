@@ -190,3 +190,15 @@ fn an_exclusion_is_a_name_in_which_stars_stand_for_any_characters() {
         assert_eq!(wrong(bad), ["spec.excludedNamespaces[1]"], "{bad}");
     }
 }
+
+#[test]
+fn a_spec_is_refused_when_it_and_its_copies_would_not_fit_into_etcd() {
+    let paths = |patterns: usize| {
+        let mut spec = full_spec();
+        // 66 bytes each, with its quotes and its comma.
+        spec["excludedNamespaces"] = json!(vec!["a".repeat(63); patterns]);
+        problem_paths(spec)
+    };
+    assert_eq!(paths(5_800), [""; 0]);
+    assert_eq!(paths(6_000), ["spec"]);
+}
