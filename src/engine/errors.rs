@@ -99,7 +99,7 @@ pub fn judge(error: &Error) -> Failed {
         ),
         403 if message.contains(ESCALATION) => Failed::Blocked(Failure {
             reason: "GrantRefused",
-            message: refusal(&message),
+            message: refusal(&status.message),
         }),
         403 => Failed::Blocked(Failure {
             reason: "Forbidden",
@@ -220,7 +220,7 @@ mod tests {
                 .message
                 .contains("{APIGroups:[\"apps\"], Resources:[\"deployments\"], Verbs:[\"patch\"]}")
         );
-        assert!(!failure.message.contains("serviceaccount"));
+        assert!(!failure.message.contains("serviceaccount") && !failure.message.contains(char::REPLACEMENT_CHARACTER));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::core::membership::{Members, Standing, admitted, members, standing};
 use crate::core::merge::{Effective, merge};
 use crate::core::object::{Canonical, ChildId, ChildKind, Digest, RESERVED_PREFIX};
 use crate::core::plan::{Action, Plan, Step};
-use crate::core::settle::{Attempt, MemberStanding, Settled, meaning};
+use crate::core::settle::{Attempt, MemberStanding, Settled, is_excluded, meaning};
 use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
 use crate::core::world::{

@@ -22,7 +22,7 @@ use super::report;
 use crate::controls::REGISTRY;
 use crate::core::gate::{self, Verdict};
 use crate::core::object::ChildId;
-use crate::core::plan::{Action, Plan, plan};
+use crate::core::plan::{Action, Plan, Step, plan};
 use crate::core::settle::Failure;
 use crate::core::world::World;
 
@@ -78,6 +78,10 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     // Whatever happens there meanwhile: `Retry-After` is about the next request, not about the next try of the same one.
     if let Some(wait) = context.index.lock().left_alone(name) {
         context.queue.push_after(job.key.clone(), job.lane, wait);
+        return;
+    }
+    if context.index.lock().to_be_let_go(name) {
+        context.queue.push(job.key.clone(), Lane::Report);
         return;
     }
     let stopped = context.index.lock().fleet();
@@ -159,9 +163,11 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
         let longest = longest_pause(&failed);
         // Where the API server is not there for us, trying the rest would only hold this worker up.
         let ends = matches!(failed, Failed::Transient(..));
+        // What was to be replaced may be gone, which its event has not told yet; what was to be created has no namespace.
+        let of_something = matches!(action.step, Step::Replace { .. } | Step::Recreate { .. });
         let failure = match failed {
-            Failed::Gone => continue,
-            Failed::Conflict => {
+            Failed::Gone if !of_something => continue,
+            Failed::Gone | Failed::Conflict => {
                 refresh(context, world, action).await;
                 run.again = true;
                 continue;
@@ -287,7 +293,6 @@ async fn read(context: &Context, namespace: &str, id: &ChildId) -> kube::Result<
 
 /// Reads again what turned out not to be as it was thought to be.
 async fn refresh(context: &Arc<Context>, world: &World, action: &Action) {
-    use crate::core::plan::Step;
     let namespace = &world.namespace.name;
     let id = match &action.step {
         Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => &child.id,
