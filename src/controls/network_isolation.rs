@@ -88,6 +88,11 @@ impl Control for NetworkIsolation {
         name.is_some_and(|name| name.starts_with(ALLOW))
     }
 
+    fn tightens(&self, _: &Child, _: &Child) -> bool {
+        // Each direction has a policy of its own: what changes in one is what it allows.
+        false
+    }
+
     fn render(&self, spec: &SecurityBaselineSpec, _: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered {
         let mut rendered = Rendered::default();
         let Some(section) = &spec.network_isolation else {

@@ -3,8 +3,8 @@
 //!
 //! What is counted are pairs of a namespace and a control. A pair is *loosened* when what is enforced there after the
 //! change protects less or grants more than before, or stays there and is no longer enforced; it is *newly enforced* when
-//! it was not enforced before and there is something to write. Repairs, new namespaces and audits are never counted, nor
-//! is that a grant is taken away.
+//! it was not enforced before, and *tightened* when it was and protects more than before, and there is something to
+//! write. Repairs, new namespaces and audits are never counted, nor is that a grant is taken away.
 
 use std::collections::BTreeSet;
 
@@ -38,6 +38,8 @@ pub struct Effect {
     pub loosened: BTreeSet<&'static str>,
     /// The controls that it enforces and that were not enforced before.
     pub enforced: BTreeSet<&'static str>,
+    /// The controls that were enforced before, and of which it enforces more.
+    pub tightened: BTreeSet<&'static str>,
 }
 
 /// Compares what is enforced before and after.
@@ -54,15 +56,22 @@ pub fn effect(registry: Registry, before: &Effective, after: &Effective, cluster
         // What a section created that is taken out is deleted, and what only grants is then no longer there either.
         let taken_out = held && !after.sections.contains_key(section);
         let (was, is) = (enforces(before), enforces(after));
-        let compare = || {
-            let (was, is) = (written(*control, before, cluster), written(*control, after, cluster));
-            takes_away(*control, &was, &is, held) || grants_more(*control, &was, &is) || lowers(&was, &is)
-        };
+        if !was {
+            if is {
+                effect.enforced.insert(section);
+            }
+            continue;
+        }
         // Where it is neither enforced nor taken out, it stays, and nobody holds it any more.
-        if was && (!(is || taken_out) || compare()) {
+        if !is && !taken_out {
             effect.loosened.insert(section);
-        } else if is && !was {
-            effect.enforced.insert(section);
+            continue;
+        }
+        let (was, is) = (written(*control, before, cluster), written(*control, after, cluster));
+        if takes_away(*control, &was, &is, held) || grants_more(*control, &was, &is) || lowers(&was, &is) {
+            effect.loosened.insert(section);
+        } else if protects_more(*control, &was, &is) || lowers(&is, &was) {
+            effect.tightened.insert(section);
         }
     }
     effect
@@ -100,6 +109,18 @@ fn takes_away(control: &dyn Control, was: &Rendered, is: &Rendered, held: bool) 
         })
 }
 
+/// Whether something that protects is new or stronger.
+fn protects_more(control: &dyn Control, was: &Rendered, is: &Rendered) -> bool {
+    is.children
+        .iter()
+        .filter(|child| !control.only_grants(&child.id))
+        .any(|child| match was.children.iter().find(|c| c.id == child.id) {
+            Some(before) => control.tightens(before, child),
+            // What was held back and is no longer is no change of the baseline's.
+            None => !was.held.iter().any(|held| held.id.as_ref() == Some(&child.id)),
+        })
+}
+
 /// Whether there is a grant that was not there.
 fn grants_more(control: &dyn Control, was: &Rendered, is: &Rendered) -> bool {
     is.children
@@ -125,26 +146,33 @@ fn lowers(was: &Rendered, is: &Rendered) -> bool {
 pub struct Count {
     /// The namespaces that the baseline holds, before or after.
     pub namespaces: usize,
-    /// Those of them that are loosened or newly enforced.
+    /// Those of them that are loosened, newly enforced or tightened.
     pub affected: usize,
     /// Pairs of namespace and control that are loosened.
     pub loosened: usize,
     /// Pairs of namespace and control that are newly enforced.
     pub enforced: usize,
+    /// Pairs of namespace and control that are tightened.
+    pub tightened: usize,
 }
 
 impl Count {
-    /// Counts a namespace, with the controls that are loosened and newly enforced in it.
-    pub fn add(&mut self, loosened: usize, enforced: usize) {
+    /// Counts a namespace, with what a change does in it. What it newly enforces or tightens counts where there is
+    /// something to write.
+    pub fn add(&mut self, effect: &Effect, to_write: &BTreeSet<&str>) {
+        let writes = |controls: &BTreeSet<&'static str>| controls.iter().filter(|c| to_write.contains(**c)).count();
+        let (loosened, enforced) = (effect.loosened.len(), writes(&effect.enforced));
+        let tightened = writes(&effect.tightened);
         self.namespaces += 1;
-        self.affected += usize::from(loosened + enforced > 0);
+        self.affected += usize::from(loosened + enforced + tightened > 0);
         self.loosened += loosened;
         self.enforced += enforced;
+        self.tightened += tightened;
     }
 
     /// Pairs of namespace and control that are affected.
     pub fn pairs(&self) -> usize {
-        self.loosened + self.enforced
+        self.loosened + self.enforced + self.tightened
     }
 }
 
@@ -185,13 +213,13 @@ pub fn judge(change: &Change, count: &Count, limits: Limits, confirmed: &str) ->
     if up_to.is_some_and(|up_to| count.pairs() <= up_to) {
         return Ok(());
     }
-    let mut what = Vec::new();
-    if count.loosened > 0 {
-        what.push(format!("loosens {}", count.loosened));
-    }
-    if count.enforced > 0 {
-        what.push(format!("newly enforces {}", count.enforced));
-    }
+    let parts = [
+        ("loosens", count.loosened),
+        ("newly enforces", count.enforced),
+        ("tightens", count.tightened),
+    ];
+    let told = parts.iter().filter(|(_, pairs)| *pairs > 0);
+    let what: Vec<String> = told.map(|(verb, pairs)| format!("{verb} {pairs}")).collect();
     let grown = up_to
         .map(|up_to| format!(" (it was confirmed for {up_to})"))
         .unwrap_or_default();

@@ -37,6 +37,11 @@ pub trait Control: Sync {
         !id.kind.grants.is_empty()
     }
 
+    /// Whether an object that protects does more of that than before, beyond granting or allowing less.
+    fn tightens(&self, before: &Child, after: &Child) -> bool {
+        (after.id.kind.weaker)(&after.canonical(), &before.canonical())
+    }
+
     /// What the section means in this namespace.
     fn render(&self, spec: &SecurityBaselineSpec, namespace: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered;
 }

@@ -80,7 +80,7 @@ fn written(plane: &ControlPlane, mark: crate::support::audit::Mark, namespaces: 
 }
 
 #[tokio::test]
-async fn every_kind_of_large_loosening_waits_and_what_held_before_keeps_holding() {
+async fn every_kind_of_large_loosening_or_tightening_waits_and_what_held_before_keeps_holding() {
     let (plane, _stage) = own_as_shipped().await;
     let begin = plane.audit().mark().unwrap();
     let (set, namespaces) = confirmed(&plane, "kinds").await;
@@ -126,6 +126,21 @@ async fn every_kind_of_large_loosening_waits_and_what_held_before_keeps_holding(
             "loosens 12",
         ),
         ("a raised quota", but(json!({"resourceQuotas": quota(6)})), "loosens 12"),
+        (
+            "a raised level",
+            but(json!({"podSecurity": {"enforce": {"level": "restricted"}}})),
+            "tightens 12",
+        ),
+        (
+            "a lowered quota",
+            but(json!({"resourceQuotas": quota(4)})),
+            "tightens 12",
+        ),
+        (
+            "a denied direction",
+            but(json!({"networkIsolation": {"defaultDeny": ["Ingress", "Egress"], "allowDNS": false}})),
+            "tightens 12",
+        ),
         (
             "a section that was not enforced",
             but(json!({"access": bindings})),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::oracles::safe;
-use crate::stage::{Set, condition, control, create, delete, get, merge, shared, writes_in};
+use crate::stage::{LABEL, Set, condition, control, create, delete, get, merge, shared, writes_in};
 use crate::support::ControlPlane;
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
@@ -179,4 +179,65 @@ async fn a_namespace_that_is_born_under_a_baseline_is_not_looked_at_and_neither_
     });
     let looks: Vec<_> = looks.collect();
     assert!(looks.is_empty(), "{looks:?}");
+}
+
+#[tokio::test]
+async fn a_level_that_is_raised_is_held_where_pods_violate_it_while_repairs_and_other_sections_go_on() {
+    let (plane, _) = shared().await;
+    let (set, namespace) = running(plane, "raise", &[on_the_host("web")]).await;
+    let mut weak = spec(10, "5");
+    weak["podSecurity"] = json!({"enforce": {"level": "privileged"}});
+    set.baseline(weak).await;
+    set.until_enforced(1).await;
+    let mark = plane.audit().mark().unwrap();
+    let mut raised = spec(9, "5");
+    raised["networkIsolation"] = json!({"defaultDeny": ["Ingress", "Egress"], "allowDNS": false});
+    set.baseline(raised).await;
+    let report = set
+        .report_until(&namespace, "holds the raised level", |r| {
+            blocked(r, "podSecurity")["reason"] == "ViolatingPods"
+                && control(r, "networkIsolation")["state"] == "Compliant"
+                && control(r, "resourceQuotas")["state"] == "Compliant"
+        })
+        .await;
+    let told = blocked(&report, "podSecurity")["message"].as_str().unwrap();
+    assert!(told.contains("1 pod violates"), "{told}");
+    set.labels_until(&namespace, "are as they were", |l| l[ENFORCE] == "privileged")
+        .await;
+    delete(&set.admin, "ResourceQuota", Some(&namespace), QUOTA).await;
+    set.present("ResourceQuota", &namespace, QUOTA).await;
+    let written = writes_in(plane, mark, &namespace);
+    assert!(written.iter().all(|w| w.resource != "namespaces"), "{written:?}");
+    delete(&set.admin, "Pod", Some(&namespace), "web").await;
+    set.gone("Pod", &namespace, "web").await;
+    let said = json!({"metadata": {"annotations": {"securitybaseline.dev/resume-rollout": "mended"}}});
+    merge(&set.admin, "SecurityBaseline", None, &set.name, said)
+        .await
+        .unwrap();
+    set.labels_until(&namespace, "are raised", |l| l[ENFORCE] == "baseline")
+        .await;
+    safe(plane, mark);
+}
+
+#[tokio::test]
+async fn a_namespace_that_gets_the_labels_when_pods_run_in_it_already_is_looked_at_first() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "late").await;
+    set.baseline(spec(10, "5")).await;
+    set.until("Ready", "True").await;
+    let namespace = format!("{}-a", set.name);
+    plane.namespace(&namespace, &[]).await.unwrap();
+    set.object_until("ServiceAccount", &namespace, "default", "is made", |_| true)
+        .await;
+    create(&set.admin, "Pod", Some(&namespace), on_the_host("web"))
+        .await
+        .unwrap();
+    // Younger than a minute it would count as new.
+    set.older_than(61, std::slice::from_ref(&namespace)).await;
+    let label = json!({"metadata": {"labels": {LABEL: set.name}}});
+    merge(&set.admin, "Namespace", None, &namespace, label).await.unwrap();
+    set.report_until(&namespace, "is held", |r| {
+        blocked(r, "podSecurity")["reason"] == "ViolatingPods" && control(r, "networkIsolation")["state"] == "Compliant"
+    })
+    .await;
 }

@@ -206,13 +206,18 @@ impl Set {
 
     /// Waits until these namespaces are older than whatever is enforced from now on: the API server counts in seconds.
     pub async fn aged(&self, namespaces: &[String]) {
+        self.older_than(0, namespaces).await;
+    }
+
+    /// Waits until these namespaces are older than so many whole seconds: the API server alone says when one was made.
+    pub async fn older_than(&self, seconds: i64, namespaces: &[String]) {
         let mut newest = jiff::Timestamp::UNIX_EPOCH;
         for namespace in namespaces {
             let object = get(&self.admin, "Namespace", None, namespace).await.unwrap();
             let made = object["metadata"]["creationTimestamp"].as_str().unwrap();
             newest = newest.max(made.parse().unwrap());
         }
-        while jiff::Timestamp::now().as_second() <= newest.as_second() {
+        while jiff::Timestamp::now().as_second() <= newest.as_second() + seconds {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }

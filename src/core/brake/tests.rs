@@ -193,7 +193,7 @@ fn loosenings() -> Vec<(&'static str, Value, Value)> {
 }
 
 #[test]
-fn a_lower_level_a_higher_amount_an_allow_and_a_grant_loosen_and_the_other_way_round_none_does() {
+fn a_lower_level_a_higher_amount_an_allow_and_a_grant_loosen_and_the_other_way_round_what_protects_is_tightened() {
     for (section, strict, loose) in loosenings() {
         let (strict, loose) = (only(section, strict), only(section, loose));
         assert_eq!(
@@ -201,9 +201,19 @@ fn a_lower_level_a_higher_amount_an_allow_and_a_grant_loosen_and_the_other_way_r
             [section],
             "{strict} to {loose}"
         );
+        let back = edit(loose.clone(), strict.clone());
+        // That less is granted or allowed waits for nobody.
+        let directions = |spec: &Value| spec["networkIsolation"]["defaultDeny"].clone();
+        let protects =
+            section != "access" && (section != "networkIsolation" || directions(&loose) != directions(&strict));
+        let tightened: Vec<_> = back.tightened.iter().copied().collect();
         assert_eq!(
-            edit(loose.clone(), strict.clone()),
-            Effect::default(),
+            tightened,
+            if protects { vec![section] } else { vec![] },
+            "{loose} to {strict}"
+        );
+        assert!(
+            back.loosened.is_empty() && back.enforced.is_empty(),
             "{loose} to {strict}"
         );
     }
@@ -280,7 +290,9 @@ fn what_was_only_audited_is_newly_enforced_and_what_was_enforced_already_is_not(
     let more = full_spec_but(
         json!({"resourceQuotas": {"items": [{"name": "compute", "hard": {"requests.cpu": 10, "limits.memory": "40Gi", "pods": "50"}}, {"name": "best-effort", "hard": {"pods": 5}, "scopes": ["BestEffort"]}, {"name": "another", "hard": {"pods": 1}}]}}),
     );
-    assert_eq!(edit(full_spec(), more), Effect::default());
+    let more = edit(full_spec(), more);
+    assert_eq!((more.enforced.len(), more.loosened.len()), (0, 0));
+    assert_eq!(more.tightened.into_iter().collect::<Vec<_>>(), ["resourceQuotas"]);
     let beside = with_spec("other", 2, full_spec());
     assert_eq!(edit_beside(audited, full_spec(), &[beside]), Effect::default());
 }

@@ -1,7 +1,8 @@
 //! The part of a plan that is about enforcing a section in a namespace for the first time: one that existed before waits
-//! for its turn in the rollout, and for a look at what it would break.
+//! for its turn in the rollout, and for a look at what it would break. Where a spec tightens what is enforced already, it
+//! waits for the look alone.
 //!
-//! A namespace that is younger than what is enforced in it was born under it: it waits for neither.
+//! A namespace that has only just been created, under what is enforced in it, was born under it: it waits for neither.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -9,8 +10,19 @@ use serde_json::json;
 use super::{Action, Plan, Section, Step};
 use crate::api::v1alpha1;
 use crate::core::control::{Preflight, Registry};
-use crate::core::object::{Child, Digest};
-use crate::core::world::World;
+use crate::core::object::{Canonical, Child, Digest};
+use crate::core::world::{Baseline, World};
+
+/// How old a namespace may be and still count as new. One that is older when something is enforced in it for the first
+/// time may have running pods, whatever the age of the baseline: it was created without the labels that select it, say,
+/// and got them later.
+pub const NEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// The labels that have pods refused; the others of Pod Security only tell.
+const REFUSING: [&str; 2] = [
+    "pod-security.kubernetes.io/enforce",
+    "pod-security.kubernetes.io/enforce-version",
+];
 
 /// How long a look counts that found something: then it is taken again, since somebody may have mended it.
 pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(5);
@@ -31,15 +43,27 @@ pub struct Check {
 }
 
 /// The baseline in whose rollout a section is in this namespace, if it is new here: the last one to enforce it.
-///
-/// A Namespace tells its age in whole seconds, so one of the same second counts as born under it.
 pub(super) fn rollout(world: &World, section: &Section, plan: &Plan) -> Option<String> {
+    let youngest = youngest(section, plan)?;
+    (was_there(world, youngest) && is_new(world, section, plan)).then(|| youngest.uid.clone())
+}
+
+/// The last baseline to enforce a section.
+fn youngest<'a>(section: &Section, plan: &'a Plan) -> Option<&'a Baseline> {
     let enforcing = section.askers.enforcing.iter();
-    let youngest = enforcing
+    enforcing
         .filter_map(|i| plan.effective.baselines.get(*i))
-        .max_by_key(|b| (b.since, &b.uid))?;
-    let older = world.namespace.created?.as_second() < youngest.since.as_second();
-    (older && is_new(world, section, plan)).then(|| youngest.uid.clone())
+        .max_by_key(|b| (b.since, &b.uid))
+        .map(AsRef::as_ref)
+}
+
+/// Whether the namespace existed before something was enforced in it, and may have running pods.
+///
+/// A Namespace tells its age in whole seconds, so one of the same second as the baseline is no older than that.
+fn was_there(world: &World, baseline: &Baseline) -> bool {
+    world.namespace.created.is_some_and(|created| {
+        created.as_second() < baseline.since.as_second() || world.now.duration_since(created) > NEW
+    })
 }
 
 /// Whether nothing is on record of a section that is enforced, and not because it was waived.
@@ -56,22 +80,20 @@ fn is_new(world: &World, section: &Section, plan: &Plan) -> bool {
             .any(|(rule, _, _)| prior.labels.get(&rule.key).is_some_and(|r| !r.is_orphaned()))
 }
 
-/// Takes out of the plan what is newly enforced and has to wait.
+/// Takes out of the plan what is newly enforced, or tightened, and has to wait.
 pub(super) fn hold_back(registry: Registry, world: &World, sections: &[Section], plan: &mut Plan) {
     for section in sections {
         let Some(place) = plan.sections.iter().position(|s| s.section == section.name) else {
             continue;
         };
-        let Some(rollout) = plan.sections[place].rollout.clone() else {
-            continue;
-        };
-        let its = |action: &Action| action.section == section.name;
-        if !plan.actions.iter().any(its) {
+        let rollout = plan.sections[place].rollout.clone();
+        let waits = waiting(world, section, rollout.is_some(), plan);
+        if waits.is_empty() {
             continue;
         }
-        if !world.admitted.contains(&rollout) {
+        if let Some(rollout) = rollout.filter(|rollout| !world.admitted.contains(rollout)) {
             plan.waits_for = Some(rollout);
-            plan.actions.retain(|action| !its(action));
+            without(&waits, section, world, plan);
             continue;
         }
         let ignores = |i: &usize| {
@@ -83,7 +105,7 @@ pub(super) fn hold_back(registry: Registry, world: &World, sections: &[Section],
         let Some(preflight) = control.and_then(|control| control.preflight()).filter(|_| !ignored) else {
             continue;
         };
-        let check = check(section.name, preflight, plan);
+        let check = check(section.name, preflight, &waits, plan);
         match world.preflight.get(section.name) {
             Some(checked) if checked.what == check.what && !stale(checked.at, checked.held.is_empty(), world.now) => {
                 if checked.held.is_empty() {
@@ -94,18 +116,97 @@ pub(super) fn hold_back(registry: Registry, world: &World, sections: &[Section],
             }
             _ => plan.unchecked.push(check),
         }
-        plan.actions.retain(|action| !its(action));
+        without(&waits, section, world, plan);
     }
+}
+
+/// The places of a section's actions that wait: all of them where it is new here, else those that tighten.
+fn waiting(world: &World, section: &Section, new: bool, plan: &Plan) -> Vec<usize> {
+    // What was waived comes back as a whole, and at once.
+    let comes_back = plan.enforced_before.contains(section.name);
+    let known = !new
+        && !comes_back
+        && !is_new(world, section, plan)
+        && youngest(section, plan).is_some_and(|b| was_there(world, b));
+    let waits = |action: &Action| action.section == section.name && (new || known && tightens(world, section, action));
+    let places = plan.actions.iter().enumerate();
+    places
+        .filter_map(|(place, action)| waits(action).then_some(place))
+        .collect()
+}
+
+/// Whether an action asks for more than what is enforced already, as against putting that right. What is there has to be
+/// as it was written, or it was somebody who loosened it: then it is put right, and to what is declared now.
+fn tightens(world: &World, section: &Section, action: &Action) -> bool {
+    let recorded = |child: &Child| world.prior.inventory.get(&child.id).filter(|r| !r.is_orphaned());
+    match &action.step {
+        Step::Create(child) => recorded(child).is_none(),
+        Step::Replace { child, live } | Step::Recreate { child, live, .. } => {
+            let live = Canonical::of(child.id.kind, live);
+            let as_written = recorded(child).is_none_or(|recorded| recorded.digest == Some(live.digest()));
+            as_written && (child.id.kind.weaker)(&child.canonical(), &live)
+        }
+        Step::Label(_) => !raised(world, section).is_empty(),
+        Step::Delete { .. } => false,
+    }
+}
+
+/// The labels that have pods refused and that are to be raised from what was written.
+fn raised<'a>(world: &World, section: &'a Section) -> Vec<&'a str> {
+    let enforced = section
+        .labels
+        .iter()
+        .filter(|(_, mode, _)| *mode == v1alpha1::Mode::Enforce);
+    enforced
+        .filter(|(rule, ..)| {
+            let live = world.namespace.labels.get(&rule.key);
+            let recorded = world.prior.labels.get(&rule.key).filter(|r| !r.is_orphaned());
+            let as_written = recorded.is_none_or(|recorded| live == Some(&recorded.value));
+            let less = live.is_none_or(|live| *live != rule.value && !rule.stricter.contains(live));
+            REFUSING.contains(&rule.key.as_str()) && as_written && less
+        })
+        .map(|(rule, ..)| rule.key.as_str())
+        .collect()
+}
+
+/// Takes actions out of the plan. Of labels, those that are not raised are put right all the same.
+fn without(places: &[usize], section: &Section, world: &World, plan: &mut Plan) {
+    let new = plan
+        .sections
+        .iter()
+        .any(|s| s.section == section.name && s.rollout.is_some());
+    let raised = raised(world, section);
+    let live = &world.namespace.labels;
+    let mut place = 0;
+    plan.actions.retain_mut(|action| {
+        let stays = !places.contains(&place);
+        place += 1;
+        let Step::Label(apply) = &mut action.step else {
+            return stays;
+        };
+        if stays || new {
+            return stays;
+        }
+        for key in &raised {
+            match live.get(*key).filter(|_| world.namespace.our_labels.contains(*key)) {
+                Some(value) => apply.insert((*key).to_owned(), value.clone()),
+                None => apply.remove(*key),
+            };
+        }
+        let missing = apply.iter().any(|(key, value)| live.get(key) != Some(value));
+        let surplus = world.namespace.our_labels.iter().any(|key| !apply.contains_key(key));
+        missing || surplus
+    });
 }
 
 fn stale(at: Timestamp, clean: bool, now: Timestamp) -> bool {
     !clean && now.duration_since(at) >= LOOK_AGAIN
 }
 
-fn check(section: &'static str, preflight: Preflight, plan: &Plan) -> Check {
+fn check(section: &'static str, preflight: Preflight, waits: &[usize], plan: &Plan) -> Check {
     let mut labels = None;
     let mut children = Vec::new();
-    for action in plan.actions.iter().filter(|action| action.section == section) {
+    for action in waits.iter().filter_map(|place| plan.actions.get(*place)) {
         match &action.step {
             Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => {
                 children.push(child.clone());

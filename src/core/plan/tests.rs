@@ -5,6 +5,7 @@ mod labels;
 mod properties;
 mod release;
 mod removal;
+mod tightened;
 mod waived;
 
 use serde_json::{Value, json};

@@ -98,7 +98,7 @@ fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
                 let effect = brake::effect(REGISTRY, was, is, &after.cluster);
                 (effect, [was.clone(), is.clone()])
             });
-        let to_write: BTreeSet<&str> = if effect.enforced.is_empty() {
+        let to_write: BTreeSet<&str> = if effect.enforced.is_empty() && effect.tightened.is_empty() {
             BTreeSet::new()
         } else {
             // As in its turn: what is to be written counts, and not what may be written already.
@@ -109,12 +109,7 @@ fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
             let unread = REGISTRY.iter().filter(unread).map(|control| control.section());
             plan.actions.iter().map(|action| action.section).chain(unread).collect()
         };
-        let enforced = effect
-            .enforced
-            .iter()
-            .filter(|section| to_write.contains(*section))
-            .count();
-        count.add(effect.loosened.len(), enforced);
+        count.add(effect, &to_write);
     }
     Some((candidate, count))
 }

@@ -10,11 +10,39 @@ const LIMITS: Limits = Limits {
     percent: 10,
 };
 
+fn loosens(controls: &[&'static str]) -> Effect {
+    Effect {
+        loosened: controls.iter().copied().collect(),
+        ..Effect::default()
+    }
+}
+
+fn enforces(controls: &[&'static str]) -> Effect {
+    Effect {
+        enforced: controls.iter().copied().collect(),
+        ..Effect::default()
+    }
+}
+
+fn tightens(controls: &[&'static str]) -> Effect {
+    Effect {
+        tightened: controls.iter().copied().collect(),
+        ..Effect::default()
+    }
+}
+
 /// So many of so many namespaces are affected, by one control each.
 fn count(affected: usize, namespaces: usize) -> Count {
     let mut count = Count::default();
     for i in 0..namespaces {
-        count.add(usize::from(i < affected), 0);
+        count.add(
+            &if i < affected {
+                loosens(&["access"])
+            } else {
+                Effect::default()
+            },
+            &BTreeSet::new(),
+        );
     }
     count
 }
@@ -59,7 +87,7 @@ fn a_change_waits_when_it_is_about_more_namespaces_and_a_larger_share_than_may_b
 #[test]
 fn the_message_says_what_waits_and_how_to_confirm_it_and_that_confirms_it() {
     let mut many = count(20, 40);
-    many.add(0, 3);
+    many.add(&enforces(&ALL[..3]), &ALL.into());
     let change = change("uid", 2, &json!(1), &json!(2));
     let message = judge(&change, &many, LIMITS, "").unwrap_err();
     assert!(
@@ -73,14 +101,24 @@ fn the_message_says_what_waits_and_how_to_confirm_it_and_that_confirms_it() {
 #[test]
 fn the_message_says_nothing_of_what_the_change_does_not_do() {
     let change = change("uid", 2, &json!(1), &json!(2));
-    let (mut loosens, mut enforces) = (Count::default(), Count::default());
-    for _ in 0..20 {
-        loosens.add(1, 0);
-        enforces.add(0, 1);
+    let told = |effect: &Effect| {
+        let mut count = Count::default();
+        for _ in 0..20 {
+            count.add(effect, &ALL.into());
+        }
+        judge(&change, &count, LIMITS, "").unwrap_err()
+    };
+    for (effect, does) in [
+        (loosens(&["access"]), "loosens"),
+        (enforces(&["access"]), "newly enforces"),
+        (tightens(&["access"]), "tightens"),
+    ] {
+        let told = told(&effect);
+        assert!(
+            told.starts_with(&format!("the change {does} 20 controls in 20 of 20 namespaces")),
+            "{told}"
+        );
     }
-    let told = |count: &Count| judge(&change, count, LIMITS, "").unwrap_err();
-    assert!(told(&loosens).starts_with("the change loosens 20 controls in 20 of 20 namespaces"));
-    assert!(told(&enforces).starts_with("the change newly enforces 20 controls in 20 of 20 namespaces"));
 }
 
 #[test]

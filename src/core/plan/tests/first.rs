@@ -8,22 +8,23 @@ use crate::core::plan::first::LOOK_AGAIN;
 use crate::core::world::testing::namespace;
 use crate::core::world::{Checked, NamespaceFacts};
 
-const SINCE: i64 = 500;
+pub(super) const SINCE: i64 = 500;
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
 /// A baseline that is enforced since then.
-fn since(name: &str, second: i64, spec: Value) -> Arc<Baseline> {
+pub(super) fn since(name: &str, second: i64, spec: Value) -> Arc<Baseline> {
     let mut baseline = (*with_spec(name, 1, spec)).clone();
     baseline.since = at(second);
     Arc::new(baseline)
 }
 
 /// A namespace that was created then, under these baselines.
-fn created(second: i64, baselines: Vec<Arc<Baseline>>) -> World {
+pub(super) fn created(second: i64, baselines: Vec<Arc<Baseline>>) -> World {
     let mut world = world(baselines);
+    world.now = at(SINCE + 30);
     world.namespace = NamespaceFacts {
         created: Some(at(second)),
         ..namespace()
@@ -47,7 +48,7 @@ fn sections(plan: &Plan) -> Vec<&'static str> {
 }
 
 /// Has all looks taken, with what each found.
-fn look(world: &mut World, plan: &Plan, held: &[Held]) {
+pub(super) fn look(world: &mut World, plan: &Plan, held: &[Held]) {
     for check in &plan.unchecked {
         let checked = Checked {
             what: check.what,
@@ -58,7 +59,7 @@ fn look(world: &mut World, plan: &Plan, held: &[Held]) {
     }
 }
 
-fn violation() -> Held {
+pub(super) fn violation() -> Held {
     Held {
         object: "Namespace/team-a".to_owned(),
         id: None,

@@ -220,51 +220,6 @@ fn what_a_waived_direction_leaves_of_a_rule_is_kept() {
     assert_eq!(web["spec"]["policyTypes"], json!(["Ingress"]));
 }
 
-/// A namespace that is older than the baseline that is enforced in it, and whose turn in the rollout has not come.
-fn older(mut world: World) -> World {
-    world.namespace.created = Some(Timestamp::from_second(10).unwrap());
-    let mut baseline = (*world.baselines[0]).clone();
-    baseline.since = Timestamp::from_second(20).unwrap();
-    world.baselines = vec![Arc::new(baseline)];
-    world
-}
-
-#[test]
-fn what_was_enforced_before_it_was_waived_comes_back_without_waiting_for_a_turn_or_a_look() {
-    let mut world = older(converged(full_spec()));
-    waive(
-        &mut world,
-        json!([{"control": "resourceQuotas"}, {"control": "networkIsolation"}]),
-    );
-    assert!(
-        plan_of(&world).sections.iter().all(|s| s.rollout.is_none()),
-        "not even the removal is new"
-    );
-    work(&mut world);
-    let during = work(&mut world);
-    assert_eq!(during.enforced_before, ["networkIsolation", "resourceQuotas"].into());
-    expire(&mut world);
-    // Also when the first attempt fails.
-    let failed = plan_of(&world);
-    world.prior.enforced_before = failed.enforced_before.iter().map(|s| (*s).to_owned()).collect();
-    let back = work(&mut world);
-    assert_eq!(steps(&back).len(), 5, "{:?}", steps(&back));
-    assert!(back.unchecked.is_empty() && back.waits_for.is_none());
-    assert!(plan_of(&world).enforced_before.is_empty(), "it is on record by itself");
-}
-
-#[test]
-fn what_was_never_enforced_here_waits_for_its_turn_when_the_exception_ends() {
-    let world = crate::core::world::testing::world(vec![with_spec("b", 1, full_spec())]);
-    let mut world = older(world);
-    waive(&mut world, json!([{"control": "resourceQuotas"}]));
-    assert!(work(&mut world).enforced_before.is_empty());
-    expire(&mut world);
-    let plan = plan_of(&world);
-    assert!(!steps(&plan).iter().any(|step| step.contains("ResourceQuota")));
-    assert_eq!(plan.waits_for.as_deref(), Some("uid-b"));
-}
-
 #[test]
 fn a_suspended_baseline_tells_what_is_waived_and_removes_nothing() {
     let mut world = converged(full_spec());

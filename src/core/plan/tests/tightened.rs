@@ -1,0 +1,163 @@
+//! What a spec tightens where it is enforced already.
+
+use super::first::{SINCE, at, created, look, since, violation};
+use super::*;
+use crate::core::plan::first::NEW;
+
+const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+const WARN: &str = "pod-security.kubernetes.io/warn";
+const COMPUTE: &str = "ResourceQuota/compute";
+
+/// A namespace in which everything was enforced long ago.
+fn held() -> World {
+    let mut world = created(SINCE - 1, vec![since("b", SINCE, full_spec())]);
+    world.admitted.insert("uid-b".to_owned());
+    let first = plan(REGISTRY, &world);
+    look(&mut world, &first, &[]);
+    let all = plan(REGISTRY, &world);
+    carry_out(&mut world, &all);
+    (world.admitted, world.preflight) = Default::default();
+    assert_eq!(steps(&plan(REGISTRY, &world)), [""; 0]);
+    world
+}
+
+fn change(world: &mut World, change: Value) {
+    world.baselines = vec![since("b", 900, full_spec_but(change))];
+    world.now = at(1000);
+}
+
+fn level(level: &str) -> Value {
+    json!({"podSecurity": {"enforce": {"level": level, "version": "v1.36"}, "warn": {"level": "restricted"}}})
+}
+
+fn pods(pods: u32) -> Value {
+    json!({"resourceQuotas": {"items": [
+        {"name": "compute", "hard": {"requests.cpu": 10, "limits.memory": "40Gi", "pods": pods.to_string()}},
+        {"name": "best-effort", "hard": {"pods": 5}, "scopes": ["BestEffort"]},
+    ]}})
+}
+
+fn unchecked(plan: &Plan) -> Vec<&'static str> {
+    plan.unchecked.iter().map(|check| check.section).collect()
+}
+
+fn labels(plan: &Plan) -> Option<&BTreeMap<String, String>> {
+    plan.actions.iter().find_map(|action| match &action.step {
+        Step::Label(labels) => Some(labels),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_raised_level_and_a_lowered_or_added_quota_are_looked_at_first_and_wait_for_no_turn() {
+    let added = json!({"resourceQuotas": {"items": [
+        {"name": "compute", "hard": {"requests.cpu": 10, "limits.memory": "40Gi", "pods": "50"}},
+        {"name": "best-effort", "hard": {"pods": 5}, "scopes": ["BestEffort"]},
+        {"name": "more", "hard": {"services": 5}},
+    ]}});
+    let newer =
+        json!({"podSecurity": {"enforce": {"level": "baseline", "version": "v1.37"}, "warn": {"level": "restricted"}}});
+    for (spec, section) in [
+        (level("restricted"), "podSecurity"),
+        (newer, "podSecurity"),
+        (pods(3), "resourceQuotas"),
+        (added, "resourceQuotas"),
+    ] {
+        let mut world = held();
+        change(&mut world, spec.clone());
+        let looked = plan(REGISTRY, &world);
+        assert_eq!(
+            (unchecked(&looked), looked.waits_for.as_deref()),
+            (vec![section], None),
+            "{spec}"
+        );
+        assert_eq!(steps(&looked), [""; 0], "{spec}");
+        look(&mut world, &looked, &[violation()]);
+        let kept = plan(REGISTRY, &world);
+        assert_eq!(steps(&kept), [""; 0]);
+        assert!(
+            kept.sections
+                .iter()
+                .all(|s| s.held.is_empty() != (s.section == section))
+        );
+        look(&mut world, &looked, &[]);
+        assert_eq!(steps(&plan(REGISTRY, &world)).len(), 1);
+    }
+}
+
+#[test]
+fn what_loosens_or_only_warns_or_is_ignored_is_not_looked_at() {
+    let warns =
+        json!({"podSecurity": {"enforce": {"level": "baseline", "version": "v1.36"}, "warn": {"level": "baseline"}}});
+    let mut ignored = level("restricted");
+    ignored["preflight"] = json!("Ignore");
+    for spec in [level("privileged"), pods(100), warns, ignored] {
+        let mut world = held();
+        change(&mut world, spec.clone());
+        let plan = plan(REGISTRY, &world);
+        assert_eq!((unchecked(&plan), steps(&plan).len()), (vec![], 1), "{spec}");
+    }
+}
+
+#[test]
+fn a_second_baseline_that_tightens_is_looked_at_too() {
+    let mut world = held();
+    world
+        .baselines
+        .push(since("second", 900, full_spec_but(level("restricted"))));
+    world.now = at(1000);
+    assert_eq!(unchecked(&plan(REGISTRY, &world)), ["podSecurity"]);
+}
+
+#[test]
+fn while_a_raised_level_is_held_the_other_labels_are_put_right() {
+    let mut world = held();
+    change(&mut world, level("restricted"));
+    let looked = plan(REGISTRY, &world);
+    look(&mut world, &looked, &[violation()]);
+    world.namespace.labels.insert(WARN.to_owned(), "privileged".to_owned());
+    let plan = plan(REGISTRY, &world);
+    let applied = labels(&plan).unwrap();
+    assert_eq!(
+        (applied[ENFORCE].as_str(), applied[WARN].as_str()),
+        ("baseline", "restricted")
+    );
+}
+
+#[test]
+fn what_somebody_loosens_while_it_is_held_is_put_right_at_once_and_to_what_is_declared() {
+    let mut world = held();
+    change(&mut world, level("restricted"));
+    let looked = plan(REGISTRY, &world);
+    look(&mut world, &looked, &[violation()]);
+    world
+        .namespace
+        .labels
+        .insert(ENFORCE.to_owned(), "privileged".to_owned());
+    assert_eq!(labels(&plan(REGISTRY, &world)).unwrap()[ENFORCE], "restricted");
+
+    let mut world = held();
+    change(&mut world, pods(3));
+    let quota = id(&world, COMPUTE);
+    world.live.remove(&quota);
+    let repair = plan(REGISTRY, &world);
+    assert_eq!(
+        (steps(&repair), unchecked(&repair)),
+        (vec!["create ResourceQuota/compute".to_owned()], vec![])
+    );
+}
+
+#[test]
+fn what_was_created_without_the_labels_and_got_them_later_may_have_pods_and_waits() {
+    let mut world = created(SINCE + 10, vec![since("b", SINCE, full_spec())]);
+    world.now = at(SINCE + 10) + NEW;
+    assert_eq!(plan(REGISTRY, &world).waits_for, None, "it has only just been created");
+    world.now = at(SINCE + 11) + NEW;
+    let late = plan(REGISTRY, &world);
+    assert_eq!(
+        (steps(&late), late.waits_for.as_deref()),
+        (vec![String::new(); 0], Some("uid-b"))
+    );
+    world.admitted.insert("uid-b".to_owned());
+    assert_eq!(unchecked(&plan(REGISTRY, &world)), ["podSecurity", "resourceQuotas"]);
+}
