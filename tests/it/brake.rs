@@ -229,8 +229,11 @@ async fn the_printed_command_confirms_this_change_alone_and_repairs_and_new_name
     converged(&set, &raised, &namespaces).await;
     set.until("Ready", "True").await;
 
-    // The same change once more is another one.
+    // The same change once more is another one; so is the way back.
     set.baseline(but(json!({"preflight": "Ignore"}))).await;
+    let back = waits(&set).await;
+    assert!(back.contains("tightens 13"), "{back}");
+    shell(&plane, &command(&back)).await;
     set.until("Ready", "True").await;
     set.baseline(raised).await;
     waits(&set).await;
