@@ -22,7 +22,7 @@ use super::exceptions::Waived;
 use super::merge::{Askers, Effective, merge};
 use super::object::{Child, ChildId, Digest};
 use super::world::{Baseline, Kept, Recorded, RecordedLabel, World};
-use crate::api::v1alpha1::{DeletionPolicy, Mode};
+use crate::api::v1alpha1::{DeletionPolicy, Mode, SecurityBaselineSpec};
 
 /// What is to be done in one namespace, and what was found.
 #[derive(Clone, Debug, Default)]
@@ -232,7 +232,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
             notes: Vec::new(),
         });
     }
-    labels::keep(world, &sections, &mut plan);
+    labels::keep(registry, world, &sections, &mut plan);
     children::remove(registry, world, &sections, &mut plan);
     weakened::tell(world, &specs, &mut plan);
     first::hold_back(registry, world, &sections, &mut plan);
@@ -386,6 +386,26 @@ pub(super) fn remover<'a>(
 pub(super) fn is_orphaned(world: &World, uid: &str) -> bool {
     let released = world.released.iter().find(|b| b.uid == uid);
     !world.baselines.iter().any(|b| b.uid == uid) && !released.is_some_and(|b| takes_along(b))
+}
+
+/// Whether what is on record for a baseline goes with it: it leaves, or let the namespace go, and takes along what was
+/// created for it.
+fn goes_along(world: &World, uid: &str) -> bool {
+    let released = world.released.iter().find(|b| b.uid == uid);
+    released.is_some_and(|b| takes_along(b) && !b.spec.suspend)
+}
+
+/// Who holds on to something that another baseline takes along when it leaves: who enforces it, else who did before it
+/// was audited or suspended. Who has only ever audited it holds nothing.
+fn heir<'a>(
+    effective: &'a Effective,
+    askers: Option<&Askers>,
+    enforced: impl Fn(&SecurityBaselineSpec) -> bool,
+) -> Option<&'a Arc<Baseline>> {
+    let baseline = |place: &usize| effective.baselines.get(*place);
+    let before = |baseline: &&Arc<Baseline>| baseline.frozen.as_ref().is_some_and(|spec| enforced(spec));
+    let enforcing = askers?.enforcing.first().and_then(baseline);
+    enforcing.or_else(|| askers?.auditing.iter().filter_map(baseline).find(before))
 }
 
 fn takes_along(released: &Baseline) -> bool {

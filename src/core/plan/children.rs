@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step, is_orphaned, remover, waived};
-use crate::api::v1alpha1::Mode;
+use super::{Action, Finding, FindingKind, Plan, Section, Step, goes_along, heir, is_orphaned, remover, waived};
+use crate::api::v1alpha1::{Mode, SecurityBaselineSpec};
 use crate::core::control::{Held, Registry};
 use crate::core::drift::{Claim, Difference, differences};
 use crate::core::object::{Canonical, Child, ChildId, Digest};
@@ -129,7 +129,19 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
             || sections
                 .iter()
                 .any(|s| s.held.iter().any(|h| h.id.as_ref() == Some(id)));
-        if asked {
+        // As it was before this plan: an audited baseline puts on record what is as it asks.
+        let recorded = world.prior.inventory.get(id).filter(|_| asked).unwrap_or(recorded);
+        if asked && !goes_along(world, &recorded.baseline) {
+            continue;
+        }
+        let enforced = |spec: &SecurityBaselineSpec| {
+            let rendered = registry.iter().map(|c| c.render(spec, &world.namespace, &world.cluster));
+            rendered.flat_map(|r| r.children).any(|child| child.id == *id)
+        };
+        if let (true, Some(heir)) = (asked, heir(&effective, effective.children.get(id), enforced)) {
+            if let Some(taken) = plan.inventory.get_mut(id) {
+                taken.baseline.clone_from(&heir.uid);
+            }
             continue;
         }
         let Some(live) = world.live.get(id).filter(|live| live.uid == recorded.uid) else {

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Finding, FindingKind, Plan, Section, Step, is_orphaned, remover};
-use crate::api::v1alpha1::Mode;
-use crate::core::control::LabelRule;
+use super::{Action, Finding, FindingKind, Plan, Section, Step, goes_along, heir, is_orphaned, remover};
+use crate::api::v1alpha1::{Mode, SecurityBaselineSpec};
+use crate::core::control::{LabelRule, Registry};
 use crate::core::drift::{Claim, Difference};
 use crate::core::world::{Baseline, RecordedLabel, World};
 
@@ -14,7 +14,7 @@ use crate::core::world::{Baseline, RecordedLabel, World};
 const POD_SECURITY: &str = "pod-security.kubernetes.io/";
 
 /// Plans how the namespace comes to have the labels that are asked for.
-pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
+pub(super) fn keep(registry: Registry, world: &World, sections: &[Section], plan: &mut Plan) {
     let live = &world.namespace.labels;
     let object = format!("Namespace/{}", world.namespace.name);
     // What we own stays in the apply unless it is to go: leaving it out would remove it, also what was written for a
@@ -61,7 +61,23 @@ pub(super) fn keep(world: &World, sections: &[Section], plan: &mut Plan) {
         }
     }
 
-    for (key, recorded) in world.prior.labels.iter().filter(|(key, _)| !asked(key)) {
+    let effective = plan.effective.clone();
+    for (key, recorded) in &world.prior.labels {
+        if asked(key) {
+            if !goes_along(world, &recorded.baseline) {
+                continue;
+            }
+            let enforced = |spec: &SecurityBaselineSpec| {
+                let rendered = registry.iter().map(|c| c.render(spec, &world.namespace, &world.cluster));
+                rendered.flat_map(|r| r.labels).any(|label| label.key == *key)
+            };
+            if let Some(heir) = heir(&effective, effective.labels.get(key), enforced) {
+                if let Some(taken) = plan.labels.get_mut(key) {
+                    taken.baseline.clone_from(&heir.uid);
+                }
+                continue;
+            }
+        }
         // Its section decides; where the spec no longer has that, the baseline's own mode does.
         let section = sections.iter().find(|s| !s.labels.is_empty());
         let mode = |owner: &Baseline| section.map_or(owner.spec.mode, |s| s.mode);

@@ -251,7 +251,7 @@ fn the_labels_of_an_audited_section_are_kept_in_the_apply_of_another() {
 }
 
 fn labels_keep(world: &World, sections: &[Section], plan: &mut Plan) {
-    crate::core::plan::labels::keep(world, sections, plan);
+    crate::core::plan::labels::keep(REGISTRY, world, sections, plan);
 }
 
 #[test]

@@ -150,3 +150,42 @@ fn a_terminating_namespace_is_left_to_kubernetes() {
     assert_eq!(steps(&plan(REGISTRY, &world)), [""; 0]);
     assert_ne!(world.namespace, namespace());
 }
+
+/// What another baseline asks for of the same names, beside one that leaves and takes along what was created for it.
+fn beside(other: Arc<Baseline>) -> World {
+    let mut world = released("Delete", json!({}));
+    world.baselines = vec![other];
+    world
+}
+
+#[test]
+fn what_another_baseline_only_audits_is_taken_along() {
+    for change in [
+        json!({"mode": "Audit"}),
+        // Audited with other values, too, and by a baseline that enforced nothing before it was suspended.
+        json!({"mode": "Audit", "resourceQuotas": {"items": [{"name": "compute", "hard": {"pods": 3}}]}, "podSecurity": {"enforce": {"level": "restricted"}}}),
+        json!({"suspend": true}),
+    ] {
+        let mut world = beside(with_spec("new", 2, full_spec_but(change.clone())));
+        let first = plan(REGISTRY, &world);
+        assert_eq!(steps(&first).len(), 10, "{change}");
+        carry_out(&mut world, &first);
+        assert!(world.live.is_empty() && world.namespace.labels.is_empty(), "{change}");
+        let over = plan(REGISTRY, &world);
+        assert_eq!((over.inventory.len(), over.labels.len()), (0, 0), "{change}");
+    }
+}
+
+#[test]
+fn what_another_baseline_enforces_or_did_before_it_was_audited_or_suspended_becomes_that_ones() {
+    for change in [json!({}), json!({"mode": "Audit"}), json!({"suspend": true})] {
+        let mut other = (*with_spec("new", 2, full_spec_but(change.clone()))).clone();
+        other.frozen = (change != json!({})).then(|| Arc::new(other.spec.clone()));
+        let world = beside(Arc::new(other));
+        let plan = plan(REGISTRY, &world);
+        assert_eq!(steps(&plan), [""; 0], "{change}");
+        assert!(plan.inventory.values().all(|r| r.baseline == "uid-new"), "{change}");
+        assert!(plan.labels.values().all(|r| r.baseline == "uid-new"), "{change}");
+        assert_eq!((plan.inventory.len(), plan.labels.len()), (9, 4));
+    }
+}
