@@ -2,6 +2,7 @@
 
 mod consider;
 mod finalizer;
+mod going;
 mod judge;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub use judge::{judge, understand};
 
 /// Does all that a baseline itself needs: considers a change, keeps its finalizer, and writes its status.
 pub async fn attend(context: &Arc<Context>, name: &Arc<str>) {
-    consider(context, name);
+    consider(context, name).await;
     finalizer::keep(context, name).await;
     report(context, name).await;
 }

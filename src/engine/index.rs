@@ -168,7 +168,7 @@ pub struct BaselineEntry {
     pub confirmed: String,
     /// What its annotation says to let a stopped rollout go on.
     pub resumed: String,
-    /// What its present spec says becomes of its objects, if that spec can be understood.
+    /// What its present spec says becomes of its objects, as far as that can be understood.
     pub policy: Option<DeletionPolicy>,
     /// Whether it has our finalizer.
     pub finalizer: bool,

@@ -149,7 +149,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
     // a namespace that was released meanwhile is not repaired once more.
     let baselines: Vec<Arc<str>> = context.index.lock().baselines().map(|(name, _)| name.clone()).collect();
     for name in &baselines {
-        baselines::consider(&context, name);
+        baselines::consider(&context, name).await;
     }
     look_at(&context, namespaces);
     for _ in 0..context.config.workers {

@@ -164,6 +164,45 @@ async fn a_deleted_baseline_under_delete_takes_everything_along_but_what_another
 }
 
 #[tokio::test]
+async fn a_deletion_ends_although_another_baseline_audits_the_same_names() {
+    let (plane, _) = shared().await;
+    let mark = plane.audit().mark().unwrap();
+    let set = Set::new(plane, "audits").await;
+    let namespace = set.namespace(plane, "a").await;
+    let spec = |mode: &str, pods: u32, level: &str| {
+        json!({
+            "mode": mode,
+            "deletionPolicy": "Delete",
+            "podSecurity": {"enforce": {"level": level}},
+            "resourceQuotas": {"items": [{"name": "compute", "hard": {"pods": pods}}]},
+        })
+    };
+    set.baseline(spec("Enforce", 5, "baseline")).await;
+    set.until_enforced(1).await;
+    let audits = format!("{}-audits", set.name);
+    set.baseline_named(&audits, spec("Audit", 3, "restricted"))
+        .await
+        .unwrap();
+    set.report_until(&namespace, "is audited by both", |r| {
+        r["status"]["baselines"].as_array().is_some_and(|b| b.len() == 2)
+    })
+    .await;
+    set.baseline_until(&set.name, "has its finalizer", |b| {
+        b["metadata"]["finalizers"].is_array()
+    })
+    .await;
+    delete(&set.admin, "SecurityBaseline", None, &set.name).await;
+    deleted(&set, &set.name).await;
+    assert_eq!(left(&set, &namespace).await, [""; 0]);
+    assert_eq!(labels(&set, &namespace).await, json!({}));
+    set.report_until(&namespace, "tells what the other one misses", |r| {
+        r["status"]["baselines"].as_array().is_some_and(|b| b.len() == 1) && r["status"]["inventory"].is_null()
+    })
+    .await;
+    safe(plane, mark);
+}
+
+#[tokio::test]
 async fn a_cleanup_that_a_foreign_finalizer_keeps_says_so_and_retain_lets_the_baseline_go() {
     let (plane, _) = shared().await;
     let mark = plane.audit().mark().unwrap();

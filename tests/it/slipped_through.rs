@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::admission::refusals::{self, Refusal};
 use crate::stage::{Set, api, condition, create, delete, get, merge, own, shared};
-use crate::support::{ControlPlane, eventually};
+use crate::support::{ControlPlane, eventually, watch_gone};
 
 const QUOTA: &str = "security-baseline-pods";
 
@@ -152,6 +152,51 @@ async fn every_mistake_that_slips_through_is_refused_by_the_operator_and_the_old
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_baseline_whose_spec_is_refused_can_be_deleted_and_its_policy_holds() {
+    let (plane, _stage) = own().await;
+    let broken = |policy: &str| json!({"mode": 7, "deletionPolicy": policy});
+    let sets = [Set::new(&plane, "along").await, Set::new(&plane, "stay").await];
+    let mut namespaces = Vec::new();
+    for set in &sets {
+        namespaces.push(set.namespace(&plane, "a").await);
+        let mut spec = pods(5);
+        spec["deletionPolicy"] = json!("Delete");
+        set.baseline(spec).await;
+        set.until_enforced(1).await;
+        set.baseline_until(&set.name, "has its finalizer", |b| {
+            b["metadata"]["finalizers"].is_array()
+        })
+        .await;
+    }
+    loosen(&plane).await;
+    for set in &sets {
+        let generation = replace_spec(set, &set.name, &broken("Delete")).await;
+        refused(set, &set.name, generation).await;
+    }
+    let [along, stay] = &sets;
+    let baselines = api(&along.admin, "SecurityBaseline", None);
+    // The way out of any deletion.
+    let retain = json!({"spec": {"deletionPolicy": "Retain"}});
+    merge(&stay.admin, "SecurityBaseline", None, &stay.name, retain)
+        .await
+        .unwrap();
+    for set in &sets {
+        delete(&set.admin, "SecurityBaseline", None, &set.name).await;
+        watch_gone(&baselines, &set.name, crate::stage::SOON).await.unwrap();
+    }
+    assert!(
+        get(&along.admin, "ResourceQuota", Some(&namespaces[0]), QUOTA)
+            .await
+            .is_none()
+    );
+    assert!(
+        get(&stay.admin, "ResourceQuota", Some(&namespaces[1]), QUOTA)
+            .await
+            .is_some()
+    );
 }
 
 #[tokio::test]

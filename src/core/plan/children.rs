@@ -135,7 +135,9 @@ pub(super) fn remove(registry: Registry, world: &World, sections: &[Section], pl
             continue;
         }
         let enforced = |spec: &SecurityBaselineSpec| {
-            let rendered = registry.iter().map(|c| c.render(spec, &world.namespace, &world.cluster));
+            let rendered = registry
+                .iter()
+                .map(|c| c.render(spec, &world.namespace, &world.cluster));
             rendered.flat_map(|r| r.children).any(|child| child.id == *id)
         };
         if let (true, Some(heir)) = (asked, heir(&effective, effective.children.get(id), enforced)) {

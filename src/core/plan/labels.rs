@@ -68,7 +68,9 @@ pub(super) fn keep(registry: Registry, world: &World, sections: &[Section], plan
                 continue;
             }
             let enforced = |spec: &SecurityBaselineSpec| {
-                let rendered = registry.iter().map(|c| c.render(spec, &world.namespace, &world.cluster));
+                let rendered = registry
+                    .iter()
+                    .map(|c| c.render(spec, &world.namespace, &world.cluster));
                 rendered.flat_map(|r| r.labels).any(|label| label.key == *key)
             };
             if let Some(heir) = heir(&effective, effective.labels.get(key), enforced) {

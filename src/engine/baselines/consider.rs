@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Context;
+use super::{Context, PATIENCE, going};
 use crate::api::v1alpha1::{Mode, SecurityBaselineSpec};
 use crate::controls::REGISTRY;
 use crate::core::brake::{self, Change, Count, Effect, Limits};
@@ -13,13 +13,36 @@ use crate::core::merge::Effective;
 use crate::core::object::Digest;
 use crate::core::plan::plan;
 use crate::core::world::{Baseline, World};
+use crate::engine::index::BaselineEntry;
 use crate::engine::queue::{Key, Lane};
 
 /// How long until a change that waits is counted again: the namespaces that it is about may have become fewer.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Considers what a baseline is to hold from now on, if that is not what it holds.
-pub fn consider(context: &Arc<Context>, name: &Arc<str>) {
+pub async fn consider(context: &Arc<Context>, name: &Arc<str>) {
+    let leaves = |entry: &BaselineEntry| entry.candidate.as_ref().is_some_and(|candidate| candidate.leaving);
+    if context.index.lock().baseline(name).is_some_and(leaves) {
+        match going::with_its_kind(context).await {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!(baseline = %name, "the baseline goes with its CRD: what was created for it stays");
+                context.index.lock().stays(name);
+                return;
+            }
+            Err(error) => {
+                tracing::info!(baseline = %name, %error, "whether the baseline goes with its CRD is not known yet");
+                context
+                    .queue
+                    .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE);
+                return;
+            }
+        }
+    }
+    take_up(context, name);
+}
+
+fn take_up(context: &Arc<Context>, name: &Arc<str>) {
     let Some((candidate, count)) = count(context, name) else {
         return;
     };

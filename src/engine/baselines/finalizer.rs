@@ -23,7 +23,9 @@ pub async fn keep(context: &Arc<Context>, name: &Arc<str>) {
         let Some(policy) = entry.policy else { return };
         let leaving = entry.accepted.as_ref().is_some_and(|b| b.leaving);
         let clean = leaving && index.is_synced() && index.remaining(&entry.uid).namespaces == 0;
-        let wanted = policy == DeletionPolicy::Delete && !clean;
+        // Of one that never held anything there is nothing to remove.
+        let idle = entry.deleted && entry.candidate.is_none() && (entry.accepted.is_none() || entry.provisional);
+        let wanted = policy == DeletionPolicy::Delete && !clean && !idle;
         if wanted == entry.finalizer || (wanted && entry.deleted) {
             if leaving {
                 // What is removed is told by the reports; the last one of them ends it.

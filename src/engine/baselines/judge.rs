@@ -56,7 +56,11 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
     let finalizers = object["metadata"]["finalizers"].as_array();
     let finalizer = finalizers.into_iter().flatten().any(|f| f == FINALIZER);
     let deleted = object["metadata"]["deletionTimestamp"].is_string();
-    let policy = spec.as_ref().map(|spec| spec.deletion_policy.unwrap_or_default());
+    // Also where the rest of the spec is refused: to say Retain is the way out of a deletion that does not end.
+    let policy = match &object["spec"]["deletionPolicy"] {
+        Value::Null => Some(DeletionPolicy::default()),
+        stated => serde_json::from_value(stated.clone()).ok(),
+    };
     // Who leaves does not come back: not when our finalizer is off and somebody else's is still on, nor when it is told
     // to leave the rest in place.
     let left = accepted.as_ref().is_some_and(|b| b.leaving);
@@ -86,6 +90,16 @@ pub fn judge(before: Option<&BaselineEntry>, object: &Value) -> BaselineEntry {
             candidate.replaced = earlier.map(|held| Arc::new(held.spec.clone()));
             Some(Arc::new(candidate))
         }
+        // Who leaves with a spec that is refused, leaves as what holds so far.
+        None if leaving && !left => match waiting {
+            Some(waiting) if waiting.leaving => Some(waiting),
+            _ => accepted.as_ref().filter(|_| !provisional).map(|held| {
+                Arc::new(Baseline {
+                    leaving,
+                    ..(**held).clone()
+                })
+            }),
+        },
         None => None,
     };
     let why = known.and_then(|b| b.waits.clone()).filter(|_| candidate.is_some());

@@ -79,6 +79,15 @@ impl Index {
         self.concerned(&[before, Some(accepted)])
     }
 
+    /// Has a baseline that is being deleted leave in place what was created for it, whatever its policy says.
+    pub fn stays(&mut self, name: &str) {
+        if let Some(entry) = self.baselines.get_mut(name) {
+            entry.candidate = None;
+            entry.waits = None;
+            entry.policy = Some(DeletionPolicy::Retain);
+        }
+    }
+
     /// Has what a baseline is to hold wait. A baseline that holds nothing yet is audited meanwhile. Answers the
     /// namespaces to be looked at.
     pub fn wait(&mut self, name: &str, why: String) -> Vec<Arc<str>> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{delete, everything, grant};
+use super::{delete, everything, grant, under};
 use crate::oracles::{CHILDREN, converged, safe};
 use crate::stage::{Set, api, own};
 use crate::support::{ControlPlane, Stage, eventually, install_yaml, watch_gone};
@@ -11,6 +11,15 @@ const CRDS: [&str; 3] = [
     "securitybaselines.securitybaseline.dev",
     "baselinereports.securitybaseline.dev",
     "baselineexceptions.securitybaseline.dev",
+];
+
+/// The resources of what a baseline creates.
+const CHILDREN_PLURAL: [&str; 5] = [
+    "networkpolicies",
+    "resourcequotas",
+    "limitranges",
+    "roles",
+    "rolebindings",
 ];
 
 /// What is there, as kind, name and UID, and the namespaces' labels.
@@ -116,4 +125,27 @@ async fn with_retain_all_of_it_stays_whatever_goes_first_nothing_is_stuck_and_a_
         );
     }
     safe(&plane, mark);
+}
+
+#[tokio::test]
+async fn with_delete_too_all_of_it_stays_when_the_crds_are_deleted_and_nothing_is_stuck() {
+    let (plane, _stage) = own().await;
+    grant(&plane).await;
+    let mark = plane.audit().mark().unwrap();
+    let set = Set::new(&plane, "kinds").await;
+    let namespaces = set.namespaces(&plane, 2).await;
+    set.baseline(under("Delete")).await;
+    converged(&set, &everything(), &namespaces).await;
+    set.baseline_until(&set.name, "has its finalizer", |b| {
+        b["metadata"]["finalizers"].is_array()
+    })
+    .await;
+    let before = there(&set, &namespaces).await;
+    crds_gone(&set).await;
+    assert_eq!(there(&set, &namespaces).await, before);
+    let deletions = plane.audit().writes_since(mark).unwrap();
+    let ours = deletions
+        .iter()
+        .filter(|w| w.verb == "delete" && CHILDREN_PLURAL.contains(&w.resource.as_str()));
+    assert_eq!(ours.count(), 0);
 }
