@@ -348,3 +348,46 @@ async fn nobodys_audit_or_suspension_dilutes_what_another_baseline_enforces() {
     delete(&set.admin, "SecurityBaseline", None, &strict).await;
     allowed(&set, &namespace, "5").await;
 }
+
+#[tokio::test]
+async fn what_an_audited_baseline_no_longer_grants_is_withdrawn_although_another_one_enforces_the_same_object() {
+    let (plane, _) = shared().await;
+    grant(plane).await;
+    let set = Set::new(plane, "withdrawn").await;
+    let namespace = set.namespace(plane, "a").await;
+    let [first, second, _] = names(&set);
+    let subject = |name: &str| json!({"kind": "Group", "name": name});
+    let spec = |mode: &str, subjects: Value| {
+        json!({
+            "mode": mode,
+            "access": {"bindings": [{"name": "viewers", "clusterRole": "view", "subjects": subjects}]},
+        })
+    };
+    let both = json!([subject("staff"), subject("contractors")]);
+    let (one, other) = (
+        spec("Enforce", both.clone()),
+        spec("Enforce", json!([subject("auditors")])),
+    );
+    one_by_one(&set, &[(&first, &one), (&second, &other)]).await;
+    let subjects = async |what: &str, expected: &[&str]| {
+        set.object_until("RoleBinding", &namespace, "security-baseline-viewers", what, |b| {
+            let names: Vec<_> = b["subjects"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|s| s["name"].as_str().unwrap())
+                .collect();
+            names == expected
+        })
+        .await;
+    };
+    subjects("binds all of them", &["staff", "contractors", "auditors"]).await;
+    set.baseline_named(&first, spec("Audit", both)).await.unwrap();
+    set.baseline_until(&first, "is audited", |b| condition(b, "Ready")["reason"] == "Audited")
+        .await;
+    subjects("binds all of them still", &["staff", "contractors", "auditors"]).await;
+    set.baseline_named(&first, spec("Audit", json!([subject("staff")])))
+        .await
+        .unwrap();
+    subjects("binds those who are still asked for", &["staff", "auditors"]).await;
+}
