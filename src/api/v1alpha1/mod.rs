@@ -33,5 +33,6 @@ pub use resources::{
     ScopeOperator, ScopeRequirement, ScopeSelector,
 };
 pub use status::{
-    ConditionType, FieldProblem, NamespaceCounts, NamespaceFinding, NamespaceFindings, SecurityBaselineStatus,
+    ConditionType, DetectedDns, FieldProblem, NamespaceCounts, NamespaceFinding, NamespaceFindings,
+    SecurityBaselineStatus,
 };
