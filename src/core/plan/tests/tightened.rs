@@ -156,7 +156,7 @@ fn what_was_created_without_the_labels_and_got_them_later_may_have_pods_and_wait
     let late = plan(REGISTRY, &world);
     assert_eq!(
         (steps(&late), late.waits_for.as_deref()),
-        (vec![String::new(); 0], Some("uid-b"))
+        (Vec::<String>::new(), Some("uid-b"))
     );
     world.admitted.insert("uid-b".to_owned());
     assert_eq!(unchecked(&plan(REGISTRY, &world)), ["podSecurity", "resourceQuotas"]);
