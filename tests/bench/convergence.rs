@@ -18,7 +18,7 @@ use crate::support::audit::Mark;
 /// At how many connections the reference is tried.
 const CONNECTIONS: [usize; 5] = [4, 8, 16, 32, 64];
 /// How long it must be quiet before what was written is counted: longer than a status waits to be written.
-const QUIET: Duration = Duration::from_millis(2500);
+pub const QUIET: Duration = Duration::from_millis(2500);
 /// How many namespaces with each number of connections are enough to choose: several for each connection.
 const TRIAL: usize = 250;
 
@@ -100,7 +100,7 @@ pub struct Recorded {
 }
 
 /// Reads what the operator wrote, and finds the reference's best number of connections.
-pub async fn record(bench: &mut Bench) -> Result<Recorded> {
+async fn record(bench: &mut Bench, best: bool) -> Result<Recorded> {
     let log = bench.fleet.plane.audit();
     // The log was empty when the operator began.
     let recording = recording(&log, Mark::START)?;
@@ -115,7 +115,7 @@ pub async fn record(bench: &mut Bench) -> Result<Recorded> {
         reports,
         connections: 32,
     };
-    if !bench.smoke {
+    if best {
         recorded.connections = tune(bench, &recorded).await?;
     }
     Ok(recorded)
@@ -171,16 +171,17 @@ async fn tune(bench: &mut Bench, recorded: &Recorded) -> Result<usize> {
     Ok(best.map_or(32, |(connections, _)| *connections))
 }
 
-/// Measures it. The operator of the last run rests, for what is measured next.
-pub async fn measure(bench: &mut Bench) -> Result<Stage> {
+/// Measures it, or only has the operator do it once. The operator of the last run rests, for what is measured next.
+pub async fn measure(bench: &mut Bench, compare: bool) -> Result<Stage> {
+    let pairs = if compare && !bench.smoke { bench.repeats } else { 0 };
     let (first, stage) = operator(bench).await?;
     let mut resting = Some(stage);
-    let recorded = record(bench).await?;
+    let recorded = record(bench, pairs > 0).await?;
     let (mut operators, mut references) = (Vec::new(), Vec::new());
-    for pair in 0..if bench.smoke { 0 } else { bench.repeats } {
+    for pair in 0..pairs {
         drop(resting.take());
         // Each goes first in every other pair, the operator last of all: what drifts with time favours neither.
-        let reference_first = (bench.repeats - pair) % 2 == 1;
+        let reference_first = (pairs - pair) % 2 == 1;
         if reference_first {
             references.push(reference(bench, &recorded).await?);
         }
@@ -197,7 +198,9 @@ pub async fn measure(bench: &mut Bench) -> Result<Stage> {
     if operators.is_empty() {
         operators.push(first);
     }
-    tell(bench, &operators, &references);
+    if compare {
+        tell(bench, &operators, &references);
+    }
     bench.recorded = Some(recorded);
     resting.context("the last run is the operator's")
 }

@@ -255,7 +255,7 @@ pub fn spec() -> Value {
 }
 
 /// The documented settings that lift brake, pace of rollouts and pauses in fights.
-fn unbraked(config: &mut Value) {
+pub fn unbraked(config: &mut Value) {
     config["brake"]["namespaces"] = json!(1_000_000);
     config["rollout"] = json!({"maxNamespacesPerMinute": 1_000_000, "stopAtRefusedPercent": 100});
     config["contestedPauseSeconds"] = json!(0);

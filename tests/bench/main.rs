@@ -9,13 +9,19 @@
     reason = "the benchmark is a client with a clock"
 )]
 
+mod change;
+mod churn;
+mod cold;
 mod convergence;
 mod fleet;
+mod growth;
 mod measure;
+mod memory;
 mod plot;
 mod policies;
 mod process;
 mod reference;
+mod repair;
 mod report;
 mod rest;
 #[path = "../support/mod.rs"]
@@ -34,7 +40,18 @@ use self::fleet::{Copy, Fleet};
 use self::report::Report;
 
 /// The parts, in the order in which they are measured.
-const PARTS: [&str; 2] = ["convergence", "rest"];
+const PARTS: [&str; 8] = [
+    "convergence",
+    "rest",
+    "cold",
+    "memory",
+    "change",
+    "repair",
+    "churn",
+    "growth",
+];
+/// Those that say something on any machine.
+const SMOKE: [&str; 3] = ["convergence", "rest", "cold"];
 
 /// What all parts share.
 pub struct Bench {
@@ -42,6 +59,8 @@ pub struct Bench {
     pub fleet: Fleet,
     /// The bare namespaces.
     pub bare: Copy,
+    /// The namespaces as the baseline has them, once they were.
+    pub held: Option<Copy>,
     /// What the operator wrote, once it was seen.
     pub recorded: Option<Recorded>,
     /// How often what is compared is repeated.
@@ -55,6 +74,16 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// The namespaces as the baseline has them.
+    pub fn held(&self) -> Result<&Copy> {
+        self.held.as_ref().context("the fleet was never held")
+    }
+
+    /// What the operator wrote.
+    pub fn recorded(&self) -> Result<&Recorded> {
+        self.recorded.as_ref().context("nothing was recorded")
+    }
+
     /// How long the whole fleet may take.
     pub fn patience(&self) -> Duration {
         Duration::from_secs(120 + self.fleet.count as u64 / 5)
@@ -99,7 +128,8 @@ async fn bench() -> Result<bool> {
         None if count > 3000 => 2,
         None => 3,
     };
-    let chosen = set("PARTS").unwrap_or_else(|| PARTS.join(","));
+    let all = if smoke { SMOKE.join(",") } else { PARTS.join(",") };
+    let chosen = set("PARTS").unwrap_or(all);
     if let Some(unknown) = chosen.split(',').find(|part| !PARTS.contains(part)) {
         bail!("there is no part {unknown}; the parts are {}", PARTS.join(","));
     }
@@ -111,6 +141,7 @@ async fn bench() -> Result<bool> {
     let mut bench = Bench {
         fleet,
         bare,
+        held: None,
         recorded: None,
         repeats,
         smoke,
@@ -120,19 +151,40 @@ async fn bench() -> Result<bool> {
         },
         dir: tempfile::Builder::new().prefix("bench-").tempdir()?,
     };
-    let stage = convergence::measure(&mut bench).await?;
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    bench.report.note(format!(
+        "the machine's load before (a busy machine slows both sides, and not alike): {}",
+        load.split(' ').next().unwrap_or_default()
+    ));
+    let stage = convergence::measure(&mut bench, chosen("convergence")).await?;
     if chosen("rest") {
         rest::measure(&mut bench, &stage).await?;
     }
     drop(stage);
+    bench.held = Some(bench.fleet.copy("held").await?);
+    for part in PARTS.iter().filter(|part| chosen(part)) {
+        match *part {
+            "cold" => cold::measure(&mut bench).await?,
+            "memory" => memory::measure(&mut bench).await?,
+            "change" => change::measure(&mut bench).await?,
+            "repair" => repair::measure(&mut bench).await?,
+            "churn" => churn::measure(&mut bench).await?,
+            "growth" => growth::measure(&mut bench.report)?,
+            _ => {}
+        }
+    }
     finish(&bench.report, smoke)
+}
+
+/// Where what comes of a run is written to.
+pub fn results() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
 }
 
 /// Prints the table, and writes the files.
 fn finish(report: &Report, smoke: bool) -> Result<bool> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
-    std::fs::create_dir_all(&dir)?;
-    let file = |end: &str| -> PathBuf { dir.join(format!("{}.{end}", report.namespaces)) };
+    std::fs::create_dir_all(results())?;
+    let file = |end: &str| results().join(format!("{}.{end}", report.namespaces));
     report.write(&file("json"))?;
     plot::draw(&report.series, &file("svg"))?;
     println!("\n{} namespaces\n\n{}", report.namespaces, report.table());

@@ -74,7 +74,8 @@ impl Connection {
     pub async fn begin(&mut self, call: &Call) -> Result<Response<Incoming>> {
         // The fields that kube's client sends, for the operator.
         let kind = match call.method.as_str() {
-            "PATCH" => "application/apply-patch+yaml",
+            "PATCH" if call.uri.contains("force=") => "application/apply-patch+yaml",
+            "PATCH" => "application/merge-patch+json",
             _ => "application/json",
         };
         let request = Request::builder()
