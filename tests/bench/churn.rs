@@ -67,10 +67,14 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
     )?);
 
     let (mark, before) = (log.mark()?, usage(pid)?);
-    for number in 0..BASELINES {
-        let baseline = bench.fleet.baseline(FLEET, spec()).await?;
-        baseline.named(&format!("overlap-{number:03}")).create().await?;
-    }
+    let baseline = bench.fleet.baseline(FLEET, spec()).await?;
+    let calls = (0..BASELINES).map(|number| Ok(vec![baseline.creation(&format!("overlap-{number:03}"))?]));
+    let calls = calls.collect::<Result<Vec<_>>>()?;
+    write(
+        connections(&bench.fleet.admin_target()?, WRITERS).await?,
+        Arc::new(calls),
+    )
+    .await?;
     let tally = follow(&log, mark, QUIET, bench.patience() * 4, |_| true).await?;
     let after = usage(pid)?;
     bench.report.note(format!(

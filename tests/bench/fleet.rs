@@ -202,11 +202,15 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// The same under another name.
-    pub fn named(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
-        self.object.metadata.name = Some(name.to_owned());
-        self
+    /// The call that creates the same under another name.
+    pub fn creation(&self, name: &str) -> Result<Call> {
+        let mut object = self.object.clone();
+        object.metadata.name = Some(name.to_owned());
+        Ok(Call {
+            method: "POST".to_owned(),
+            uri: self.api.resource_url().to_owned(),
+            body: serde_json::to_string(&object)?,
+        })
     }
 
     /// Creates it, and answers when that was asked for.

@@ -23,6 +23,7 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
     let log = fleet.plane.audit();
     follow(&log, log.mark()?, QUIET, bench.patience(), |_| true).await?;
     let before = usage(stage.operator.pid())?;
+    let mark = log.mark()?;
     fleet.plane.kill(Component::ApiServer).await?;
     fleet.plane.start_component(Component::ApiServer).await?;
     // The operator's watches cannot go on from a version that the new API server has never seen.
@@ -33,7 +34,6 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
             .patch("default", &PatchParams::default(), &Patch::Merge(patch))
             .await?;
     }
-    let mark = log.mark()?;
     let tally = follow(&log, mark, QUIET, bench.patience(), |_| true).await?;
     let after = usage(stage.operator.pid())?;
     let range = |value: f64| Range::of([value]).context("one value");
