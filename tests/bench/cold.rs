@@ -11,7 +11,7 @@ use crate::measure::{Usage, follow, usage};
 use crate::process::Process;
 use crate::reference::Task;
 use crate::report::{Goal, Range, Row};
-use crate::rest::QUIET;
+use crate::rest::{QUIET, resident};
 use crate::support::{Stage, http_get};
 
 /// How often the operator is asked.
@@ -134,7 +134,7 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
             |start| start.used.resident,
             "memory at rest, after a cold start",
             "MB",
-            Goal::AtMost(64.0),
+            resident(bench),
         ),
         alone(
             |start| start.used.highest,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::Bench;
 use crate::fleet::{CHILDREN, FLEET, spec};
-use crate::measure::{Recording, Tally, follow, recording, seconds};
+use crate::measure::{Recording, Tally, follow, recording, seconds, usage};
 use crate::process::Process;
 use crate::reference::{Task, save};
 use crate::report::{Goal, Range, Row, Series};
@@ -32,6 +32,8 @@ pub struct Run {
     pub tally: Tally,
     /// When it began.
     pub began: Timestamp,
+    /// User and system time meanwhile, in seconds.
+    pub cpu: f64,
 }
 
 /// From the bare cluster to the baseline, by the operator, which then rests.
@@ -43,20 +45,23 @@ pub async fn operator(bench: &Bench) -> Result<(Run, Stage)> {
     fleet.idle().await?;
     let log = fleet.plane.audit();
     let mark = log.mark()?;
+    let before = usage(stage.operator.pid())?;
     let began = baseline.create().await?;
     let whole = |tally: &Tally| tally.reported() == fleet.count && tally.children.len() >= fleet.count * CHILDREN;
     let tally = follow(&log, mark, QUIET, bench.patience(), whole).await?;
     baseline.compliant(fleet.count).await?;
-    Ok((run(began, tally)?, stage))
+    let cpu = usage(stage.operator.pid())?.cpu - before.cpu;
+    Ok((run(began, tally, cpu)?, stage))
 }
 
-fn run(began: Timestamp, tally: Tally) -> Result<Run> {
+fn run(began: Timestamp, tally: Tally, cpu: f64) -> Result<Run> {
     let last_report = tally.last_report.unwrap_or(began);
     Ok(Run {
         children: seconds(began, tally.last_child()?),
         reports: seconds(began, last_report),
         tally,
         began,
+        cpu,
     })
 }
 
@@ -84,7 +89,7 @@ async fn reference(bench: &Bench, recorded: &Recorded) -> Result<Run> {
     let sent = recording(&log, mark)?;
     let different = sent.difference(&recorded.recording);
     ensure!(different == 0, "{different} calls differ from the operator's");
-    run(Timestamp::from_microsecond(done.began)?, tally)
+    run(Timestamp::from_microsecond(done.began)?, tally, done.cpu)
 }
 
 /// What the operator was seen to write, for the reference to write.
@@ -212,6 +217,12 @@ fn tell(bench: &mut Bench, operators: &[Run], references: &[Run]) {
         operators.iter().map(rate).zip(references.iter().map(rate)).collect()
     };
     let report = &mut bench.report;
+    report.add(Row::pairs(
+        "CPU in convergence and until all is quiet",
+        "s",
+        &pairs(&|run| run.cpu),
+        Goal::None,
+    ));
     report.add(Row::pairs(
         "convergence to the last child",
         "writes/s",

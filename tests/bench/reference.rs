@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::measure::usage;
 use crate::policies::{DENY, POLICIES, about, opened, raced};
 use crate::wire::{Call, Connection, Lines, Target};
 
@@ -62,6 +63,8 @@ pub struct Done {
     pub count: usize,
     /// When it began, in microseconds since 1970.
     pub began: i64,
+    /// User and system time of the process, in seconds.
+    pub cpu: f64,
 }
 
 /// Writes groups of calls to a file, one a line.
@@ -134,7 +137,7 @@ pub async fn run(file: &Path) -> Result<()> {
                 (open, sent) = write(open, groups).await?;
                 count += sent;
             }
-            began.done(count)
+            began.done(count)?
         }
         Task::List { paths, limit } => {
             let began = go()?;
@@ -147,7 +150,7 @@ pub async fn run(file: &Path) -> Result<()> {
             for task in tasks {
                 count += task.await??;
             }
-            began.done(count)
+            began.done(count)?
         }
         Task::Repair {
             creations,
@@ -173,7 +176,7 @@ pub async fn run(file: &Path) -> Result<()> {
             if let Some((groups, open)) = meanwhile {
                 count = write(open, groups).await?.1;
             }
-            let done = began.done(count);
+            let done = began.done(count)?;
             println!("{}", serde_json::to_string(&done)?);
             tokio::task::spawn_blocking(|| std::io::stdin().lines().count()).await?;
             ensure!(!repairs.is_finished(), "the repairs ended: {:?}", repairs.await?);
@@ -187,12 +190,13 @@ pub async fn run(file: &Path) -> Result<()> {
 struct Began(std::time::Instant, i64);
 
 impl Began {
-    fn done(&self, count: usize) -> Done {
-        Done {
+    fn done(&self, count: usize) -> Result<Done> {
+        Ok(Done {
             seconds: self.0.elapsed().as_secs_f64(),
             count,
             began: self.1,
-        }
+            cpu: usage(std::process::id())?.cpu,
+        })
     }
 }
 
