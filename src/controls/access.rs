@@ -372,7 +372,7 @@ fn is_path_segment(name: &str) -> bool {
 }
 
 fn normalise_role(fields: &mut Map<String, Value>) {
-    // `rules: null`, `rules: []` and no rules are one (`drop_empty` on the top level has dealt with null).
+    // `rules: null` (which an empty Role reads back as), `rules: []` and no rules are one.
     drop_empty(fields, &["rules"]);
     for rule in fields
         .get_mut("rules")

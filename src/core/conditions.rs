@@ -59,7 +59,7 @@ pub fn prior(conditions: &[Condition]) -> Vec<PriorCondition> {
 }
 
 /// Kubernetes writes the times of conditions in whole seconds; anything finer would differ from what is read back.
-fn whole_seconds(now: Timestamp) -> Timestamp {
+pub fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 

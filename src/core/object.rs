@@ -208,7 +208,6 @@ impl Canonical {
             .iter()
             .map(|f| ((*f).to_owned(), object.get(f).cloned().unwrap_or_default()))
             .collect();
-        drop_empty_tops(&mut fields);
         (kind.normalise)(&mut fields);
         let metadata = &object["metadata"];
         let ours = |field: &str, keys: &[&str]| -> Map<String, Value> {
@@ -231,11 +230,6 @@ impl Canonical {
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
-}
-
-/// `null` and absent are one at the top level of every kind (`rules: null` is what an empty Role reads back as).
-fn drop_empty_tops(fields: &mut Map<String, Value>) {
-    fields.retain(|_, value| !value.is_null());
 }
 
 /// A digest of something that serialises: equal digests mean equal things, also against somebody who tries hard (a

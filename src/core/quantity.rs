@@ -133,27 +133,26 @@ fn scaled(digits: &str, factor: i128, exponent: i64) -> i128 {
     if digits.is_empty() {
         return 0;
     }
-    // More than 40 places before the point are beyond the cap in any case; more than 40 behind it only round up.
-    let places = i64::try_from(digits.len()).unwrap_or(i64::MAX).saturating_add(exponent);
-    if places > 40 {
-        return MAX;
-    }
-    if places < -40 {
-        return 1;
-    }
     let (kept, dropped) = digits.split_at(digits.len().min(25));
     let Ok(value) = kept.parse::<i128>() else { return MAX };
     let exponent = exponent.saturating_add(i64::try_from(dropped.len()).unwrap_or(i64::MAX));
     let inexact = dropped.bytes().any(|b| b != b'0');
-    let power = |n: i64| u32::try_from(n).ok().and_then(|n| 10_i128.checked_pow(n));
+    let places = u32::try_from(exponent.unsigned_abs()).unwrap_or(u32::MAX);
     let value = if exponent >= 0 {
-        power(exponent)
+        10_i128
+            .checked_pow(places)
             .and_then(|p| value.checked_mul(p))
             .and_then(|v| v.checked_mul(factor))
     } else {
-        match power(-exponent) {
+        // 10^n is 5^n × 2^n: the twos that the factor has too are left out, so that many digits of a small amount do not
+        // overflow. What does then is beyond the cap, and a divisor that does is beyond all digits.
+        let twos = factor.trailing_zeros().min(places);
+        let divisor = 5_i128
+            .checked_pow(places)
+            .and_then(|p| p.checked_mul(2_i128.checked_pow(places - twos)?));
+        match divisor {
             Some(p) => value
-                .checked_mul(factor)
+                .checked_mul(factor >> twos)
                 .map(|v| v / p + i128::from(v % p != 0 || inexact)),
             None => Some(1),
         }
@@ -188,13 +187,36 @@ mod tests {
             ("0.0001", "1m"),
             ("1n", "1m"),
             ("9E", "9000P"),
+            ("1500u", "2m"),
+            ("2000u", "2m"),
+            ("0.0015", "2m"),
+            ("1G", "1000M"),
+            ("1T", "1000G"),
+            ("1Ki", "1024"),
+            ("1Ti", "1024Gi"),
+            ("1Pi", "1024Ti"),
+            ("1Ei", "1024Pi"),
         ] {
             assert_eq!(milli(a), milli(b), "{a} and {b}");
         }
         assert!(milli("1M") < milli("1Mi"));
+        assert!(milli("8E") < milli("9E"));
         assert_eq!(milli("-1"), -1000);
         assert_eq!(milli("0"), 0);
         assert_eq!(milli("0.000"), 0);
+    }
+
+    #[test]
+    fn many_digits_are_no_large_amount() {
+        for (text, amount) in [
+            ("0.0000000000000000001234567890123456789012345Ei", "143m"),
+            ("0.9999999999999999999999999Pi", "1Pi"),
+            ("0.50000000000000000000000000000000000000000000000000", "500m"),
+            ("0.50000000000000000000000000000000000000000000000001", "501m"),
+            ("1e-60", "1m"),
+        ] {
+            assert_eq!(milli(text), milli(amount), "{text}");
+        }
     }
 
     #[test]

@@ -71,6 +71,20 @@ mod tests {
     }
 
     #[test]
+    fn a_baseline_selects_by_labels_what_it_does_not_exclude_by_name() {
+        let spec = |excluded: &[&str]| {
+            let spec =
+                serde_json::json!({"namespaceSelector": {"matchLabels": {"a": "b"}}, "excludedNamespaces": excluded});
+            serde_json::from_value::<SecurityBaselineSpec>(spec).unwrap()
+        };
+        let (labelled, bare) = (labels(&[("a", "b")]), labels(&[]));
+        assert!(selects(&spec(&["other", "team-*-ci"]), "team-a", &labelled));
+        assert!(!selects(&spec(&[]), "team-a", &bare));
+        assert!(!selects(&spec(&["other", "team-*"]), "team-a", &labelled));
+        assert!(!selects(&spec(&["team-*"]), "team-a", &bare));
+    }
+
+    #[test]
     fn an_empty_selector_matches_every_namespace() {
         assert!(matches(&LabelSelector::default(), &labels(&[])));
     }
@@ -109,6 +123,7 @@ mod tests {
             ("a*b*c", "a-b-b-c", true),
             ("a*b*c", "acb", false),
             ("ab*ba", "aba", false),
+            ("*ab*b", "xab", false),
             ("*", "anything", true),
             ("exact", "exact", true),
             ("exact", "exactly", false),

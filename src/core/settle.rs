@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 mod attempt;
+mod excluded;
 mod ledger;
 
 use super::conditions::{self, Verdict};
@@ -21,6 +22,7 @@ use crate::api::v1alpha1::{
 };
 
 pub use self::attempt::{Attempt, Failure};
+pub use self::excluded::{excluded, is_excluded};
 pub use self::ledger::continued;
 
 /// The most findings, and the most of what is blocked or warned of, that a report tells of one control.

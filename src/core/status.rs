@@ -204,7 +204,7 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
     // the whole baseline, or one tenant would halt every GitOps wave.
     let failing = counts.blocked + counts.conflicting;
     let progress = progress(facts, counts);
-    let beyond_tolerance = failing > 0 && failing * 100 > counts.selected * facts.tolerated_percent;
+    let beyond_tolerance = failing * 100 > counts.selected * facts.tolerated_percent;
     let was_ready = before.conditions.iter().any(|c| {
         c.type_ == ConditionType::Ready.as_str() && c.status == "True" && c.observed_generation == Some(facts.judged)
     });

@@ -42,7 +42,6 @@ fn used(resource: &str, pods: &[&Value]) -> Option<Milli> {
     match resource {
         "pods" => Some(whole(running().count())),
         "count/pods" => Some(whole(pods.len())),
-        "requests.storage" => None,
         "cpu" | "memory" | "ephemeral-storage" => Some(sum("requests", resource)),
         _ if resource.starts_with("hugepages-") => Some(sum("requests", resource)),
         _ => {

@@ -53,7 +53,7 @@ where
         Failed::Gone => {}
         // A newer version is on its way by the watch.
         Failed::Conflict => again(PATIENCE),
-        failed @ (Failed::Blocked(_) | Failed::Transient(..)) => {
+        failed @ (Failed::Blocked(_) | Failed::Webhook(_) | Failed::Transient(..)) => {
             context.metrics.status_failures.inc();
             tracing::warn!(?key, ?failed, "the status could not be written");
             again(failed.wait(PATIENCE * 5));

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::errors::Failed;
+use super::facts::meta;
 use super::index::Last;
 use super::work::in_time;
 use crate::core::object::{Canonical, Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
@@ -69,7 +70,7 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
         Err(Failed::Conflict) => "conflict",
         Err(Failed::Gone) => "gone",
         Err(Failed::Blocked(_)) => "refused",
-        Err(Failed::Transient(..)) => "failed",
+        Err(Failed::Webhook(_) | Failed::Transient(..)) => "failed",
     };
     context
         .metrics
@@ -100,7 +101,7 @@ async fn create(context: &Context, world: &World, child: &Child) -> Result<Effec
     let namespace = &world.namespace.name;
     let object = object(child.to_object(namespace))?;
     let written = in_time(api(context, namespace, child.id.kind).create(&params(false), &object)).await?;
-    Ok(take_up(context, child, written))
+    Ok(take_up(context, child, written, false))
 }
 
 async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
@@ -109,12 +110,10 @@ async fn replace(context: &Context, world: &World, child: &Child, live: &Value) 
     let api = api(context, namespace, child.id.kind);
     let written = in_time(api.replace(&child.id.name, &params(false), &replacement)).await?;
     let unchanged = written.metadata.resource_version == replacement.metadata.resource_version;
-    let effect = take_up(context, child, written);
     if unchanged {
         false_alarm(context, namespace, Some(&child.id));
-        return Ok(Effect::Nothing);
     }
-    Ok(effect)
+    Ok(take_up(context, child, written, unchanged))
 }
 
 /// Counts a repair that changed nothing. It is logged once for each object, or it would be for ever.
@@ -173,7 +172,7 @@ async fn remove(context: &Context, namespace: &str, id: &ChildId, uid: &str, ver
     };
     context.index.lock().child_leaves(namespace, id, uid);
     let deleted = in_time(api.delete(&id.name, &params)).await.map_err(Failed::from);
-    if matches!(deleted, Err(Failed::Conflict | Failed::Blocked(_))) {
+    if matches!(deleted, Err(Failed::Conflict | Failed::Blocked(_) | Failed::Webhook(_))) {
         context.index.lock().child_stays(namespace, id);
     }
     let Some(mut left) = deleted?.left() else {
@@ -213,17 +212,20 @@ async fn label(context: &Context, world: &World, labels: &BTreeMap<String, Strin
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written = in_time(api.patch(name, &params, &Patch::Apply(&body))).await?;
     let written = serde_json::to_value(&written).map_err(kube::Error::SerdeError)?;
-    context.index.lock().namespace_seen(&written);
-    if before.is_some_and(|before| written["metadata"]["resourceVersion"] == before) {
-        false_alarm(context, name, None);
-        return Ok(Effect::Nothing);
-    }
+    let version = meta(&written, "resourceVersion");
     let as_asked = |(key, value): (&String, &String)| written["metadata"]["labels"][key] == **value;
-    Ok(if labels.iter().all(as_asked) {
+    let effect = if before.is_some_and(|before| version == before) {
+        false_alarm(context, name, None);
+        Effect::Nothing
+    } else if labels.iter().all(as_asked) {
         Effect::Done
     } else {
         Effect::Rewritten
-    })
+    };
+    let mut index = context.index.lock();
+    index.namespace_seen(&written);
+    index.answered(name, None, version, effect, context.clock.now());
+    Ok(effect)
 }
 
 /// What is applied to label a namespace with exactly these.
@@ -246,14 +248,26 @@ fn gone(context: &Context, namespace: &str, id: &ChildId, uid: &str) {
 
 /// Takes up what the API server answered to a write of a child: its echo is then nothing new. Answers whether it is as
 /// it was sent.
-fn take_up(context: &Context, child: &Child, written: DynamicObject) -> Effect {
+fn take_up(context: &Context, child: &Child, written: DynamicObject, unchanged: bool) -> Effect {
     let kind = child.id.kind;
     let Ok(written) = serde_json::to_value(written) else {
         return Effect::Done;
     };
-    let as_asked = Canonical::of(kind, &written).digest() == child.canonical().digest();
-    context.index.lock().child_seen(kind, written);
-    if as_asked { Effect::Done } else { Effect::Rewritten }
+    let effect = if unchanged {
+        Effect::Nothing
+    } else if Canonical::of(kind, &written).digest() == child.canonical().digest() {
+        Effect::Done
+    } else {
+        Effect::Rewritten
+    };
+    let (namespace, version) = (
+        meta(&written, "namespace").to_owned(),
+        meta(&written, "resourceVersion").to_owned(),
+    );
+    let mut index = context.index.lock();
+    index.child_seen(kind, written);
+    index.answered(&namespace, Some(&child.id), &version, effect, context.clock.now());
+    effect
 }
 
 fn object(value: Value) -> kube::Result<DynamicObject> {

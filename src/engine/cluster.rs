@@ -258,6 +258,14 @@ impl Sink for Children {
         }
     }
 
+    fn unlisted(&self, context: &Context, namespace: &str, name: &str) {
+        if context.index.lock().child_in_doubt(self.0, namespace, name) {
+            enqueue(context, namespace, Lane::Repair);
+        } else {
+            self.deleted(context, namespace, name, Last::default());
+        }
+    }
+
     fn listed_anew(&self, context: &Context) {
         context.index.lock().children_listed_anew(self.0);
     }

@@ -18,6 +18,9 @@ pub enum Failed {
     Gone,
     /// It cannot be done as things are: try again later, and say so.
     Blocked(Failure),
+    /// An admission webhook of somebody else did not answer: what it is asked about cannot be written now, other things
+    /// can. Try again soon.
+    Webhook(Failure),
     /// The API server did not do it this time, as far as is known: try again soon, but not before it asks for it.
     Transient(Failure, Option<Duration>),
 }
@@ -40,6 +43,10 @@ impl Failed {
 
 /// The text with which the API server refuses to let a grant exceed what the operator has itself.
 const ESCALATION: &str = "attempting to grant RBAC permissions not currently held";
+
+/// How the API server tells of an admission webhook that did not answer (source: `NewInternalError` in
+/// `admission/plugin/webhook/errors` of k8s.io/apiserver wraps this).
+const WEBHOOK: &str = "failed calling webhook";
 
 /// What the API server says of a kind that it does not serve (any more).
 const NOT_SERVED: &str = "404 page not found";
@@ -92,7 +99,7 @@ pub fn judge(error: &Error) -> Failed {
         ),
         403 if message.contains(ESCALATION) => Failed::Blocked(Failure {
             reason: "GrantRefused",
-            message: refusal(&message),
+            message: refusal(&status.message),
         }),
         403 => Failed::Blocked(Failure {
             reason: "Forbidden",
@@ -100,6 +107,10 @@ pub fn judge(error: &Error) -> Failed {
         }),
         400 | 405 | 413 | 422 => Failed::Blocked(Failure {
             reason: "Refused",
+            message,
+        }),
+        500 if message.contains(WEBHOOK) => Failed::Webhook(Failure {
+            reason: "WebhookFailed",
             message,
         }),
         429 | 500..=599 => Failed::Transient(
@@ -209,7 +220,7 @@ mod tests {
                 .message
                 .contains("{APIGroups:[\"apps\"], Resources:[\"deployments\"], Verbs:[\"patch\"]}")
         );
-        assert!(!failure.message.contains("serviceaccount"));
+        assert!(!failure.message.contains("serviceaccount") && !failure.message.contains(char::REPLACEMENT_CHARACTER));
     }
 
     #[test]

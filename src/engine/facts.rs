@@ -128,8 +128,8 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
             .collect(),
         conditions: conditions::prior(&report.conditions),
         drift: PriorDrift {
-            total: report.drift.total,
-            repaired: report.drift.repaired,
+            total: count(report.drift.total),
+            repaired: count(report.drift.repaired),
             last_seen: report.drift.last_seen,
             last_claimed_by: report.drift.last_claimed_by.clone(),
             open: report
@@ -147,6 +147,11 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
         },
         taken_over: !report.taken_over.is_empty(),
     }
+}
+
+/// A count that a report tells. Somebody may have written what no counting leads to.
+const fn count(told: i64) -> i64 {
+    if told < 0 { 0 } else { told }
 }
 
 /// The fights that a report tells.

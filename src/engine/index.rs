@@ -30,7 +30,7 @@ use crate::core::membership::{Members, Standing, admitted, members, standing};
 use crate::core::merge::{Effective, merge};
 use crate::core::object::{Canonical, ChildId, ChildKind, Digest, RESERVED_PREFIX};
 use crate::core::plan::{Action, Plan, Step};
-use crate::core::settle::{Attempt, MemberStanding, Settled, meaning};
+use crate::core::settle::{Attempt, MemberStanding, Settled, is_excluded, meaning};
 use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
 use crate::core::world::{
@@ -81,6 +81,8 @@ struct NamespaceEntry {
     judged: Option<exceptions::Judged>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
+    /// Until when the API server asked to be left alone with it.
+    not_before: Option<Instant>,
     /// What of others stands here and undoes a control.
     foreign: BTreeMap<ChildId, Arc<Weakening>>,
     /// When it is its turn to be enforced for the first time, in the rollout of each baseline that gave it one.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::apply::label_body;
+use super::errors::{Failed, judge};
 use super::work::in_time;
 use crate::core::control::{Held, Preflight};
 use crate::core::object::FIELD_MANAGER;
@@ -20,9 +21,12 @@ use crate::core::world::{Checked, World};
 const MOST_PODS: usize = 5_000;
 const PAGE: usize = 500;
 
+/// The reason of what is held because it cannot be looked at.
+const FORBIDDEN: &str = "PreflightForbidden";
+
 const WAY_OUT: &str = "mend it, waive it with a BaselineException, or set spec.preflight to Ignore in the baseline; it is looked at again every 5 minutes, and when the baseline is changed or its annotation securitybaseline.dev/resume-rollout is";
 
-/// Takes all looks that a plan asks for.
+/// Takes all looks that a plan asks for. What the operator may not look at is held, if that is to be believed.
 ///
 /// # Errors
 /// That of a request. Nothing is enforced then: what could not be looked at is not known to be harmless.
@@ -30,6 +34,7 @@ pub async fn look(
     context: &Arc<Context>,
     world: &World,
     checks: &[Check],
+    believed: bool,
 ) -> kube::Result<Vec<(&'static str, Checked)>> {
     let mut looks = Vec::new();
     for check in checks {
@@ -37,9 +42,16 @@ pub async fn look(
             Preflight::PodSecurity => pod_security(context, world, check).await,
             Preflight::Usage => usage(context, world, check).await,
         };
+        let before = world.preflight.get(check.section).map(|checked| &checked.held);
+        let known = before.is_some_and(|held| held.iter().any(|held| held.reason == FORBIDDEN));
         let held = match looked {
-            Err(kube::Error::Api(status)) if status.code == 403 => vec![forbidden(world, check, &status.message)],
-            looked => looked?,
+            Ok(held) => held,
+            Err(error) => match judge(&error) {
+                Failed::Blocked(failure) if believed || known => vec![untold(world, check, &failure.message)],
+                // Other sections do not wait for it.
+                Failed::Webhook(failure) => vec![untold(world, check, &failure.message)],
+                _ => return Err(error),
+            },
         };
         let checked = Checked {
             what: check.what,
@@ -51,14 +63,14 @@ pub async fn look(
     Ok(looks)
 }
 
-/// What is not known to be harmless, since the operator may not look at it.
-fn forbidden(world: &World, check: &Check, message: &str) -> Held {
+/// What is not known to be harmless, since the operator may not look at it, or somebody's webhook is in the way.
+fn untold(world: &World, check: &Check, message: &str) -> Held {
     Held {
         object: format!("Namespace/{}", world.namespace.name),
         id: None,
-        reason: "PreflightForbidden",
+        reason: FORBIDDEN,
         message: format!(
-            "whether {} would break what runs cannot be told: {}; grant the operator that right, or set spec.preflight to Ignore in the baseline",
+            "whether {} would break what runs cannot be told: {}; grant the operator that right (or mend what refuses it), or set spec.preflight to Ignore in the baseline",
             check.section,
             bounded(message, 400),
         ),
@@ -89,8 +101,12 @@ async fn pod_security(context: &Context, world: &World, check: &Check) -> kube::
         .filter_map(|value| warning(value.to_str().ok()?))
         .collect();
     if !status.is_success() {
-        let message = format!("the dry run of the labels answered {status}");
-        let refused = kube::core::Status::failure(&message, "").with_code(status.as_u16());
+        let body = reply.into_body().collect_bytes().await.unwrap_or_default();
+        let unsaid = || {
+            let message = format!("the dry run of the labels answered {status}");
+            kube::core::Status::failure(&message, "").with_code(status.as_u16())
+        };
+        let refused: kube::core::Status = serde_json::from_slice(&body).unwrap_or_else(|_| unsaid());
         return Err(kube::Error::Api(refused.boxed()));
     }
     Ok(violations(name, &warnings).into_iter().collect())

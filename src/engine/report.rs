@@ -10,14 +10,13 @@ use super::Context;
 use super::baselines::PATIENCE;
 use super::errors::{Failed, judge};
 use super::exceptions::tell_exceptions;
-use super::facts::meta;
 use super::index::ReportSeen;
 use super::queue::{Key, Lane};
 use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
 use crate::core::gate;
 use crate::core::object::FIELD_MANAGER;
-use crate::core::settle::{Attempt, continued, meaning, settle};
+use crate::core::settle::{Attempt, continued, excluded, meaning, settle};
 
 /// The pause before a report that could not be written is tried again; a longer one where it was refused.
 const RETRY: Duration = Duration::from_secs(5);
@@ -29,6 +28,9 @@ const CONFLICT: Duration = Duration::from_millis(200);
 
 /// Settles a namespace and writes its report.
 pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
+    if context.index.lock().to_be_let_go(name) {
+        return let_go(context, name).await;
+    }
     let Some((world, plan)) = observe(context, name, false).await else {
         return;
     };
@@ -64,30 +66,58 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
     {
         return;
     }
-    match write(context, name, &settled.report, &attempt, seen).await {
-        Ok((uid, version, written)) => {
+    let done = write(context, name, &settled.report, &attempt, seen).await;
+    take_up(context, name, &attempt, done);
+}
+
+/// Says in the report of a namespace that the configuration excludes that nobody looks after it any more.
+async fn let_go(context: &Context, name: &Arc<str>) {
+    let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), name);
+    let done = match in_time(api.get(BaselineReport::NAME)).await {
+        Ok(mut report) => {
+            let status = excluded(report.status.take().unwrap_or_default(), context.clock.now());
+            replace(&api, report, status).await
+        }
+        Err(error) => Err(error),
+    };
+    take_up(context, name, &Attempt::default(), done);
+}
+
+/// Takes up what came of writing a report.
+fn take_up(context: &Context, name: &Arc<str>, attempt: &Attempt, done: kube::Result<Written>) {
+    let error = match done {
+        Ok(written) => {
             context.metrics.reports.inc();
-            context.index.lock().report_written(name, &uid, &version, &written);
-            context.events.drift(name, &uid, &attempt);
+            let mut index = context.index.lock();
+            index.report_written(name, &written.uid, &written.version, &written.status);
+            drop(index);
+            context.events.drift(name, &written.uid, attempt);
+            return;
         }
-        Err(error) => {
-            let wait = match judge(&error) {
-                Failed::Gone => return,
-                Failed::Conflict => CONFLICT,
-                failed @ (Failed::Blocked(_) | Failed::Transient(..)) => {
-                    context.metrics.status_failures.inc();
-                    tracing::warn!(namespace = %name, ?failed, "the report could not be written");
-                    match failed {
-                        Failed::Blocked(_) => REFUSED,
-                        failed => failed.wait(RETRY),
-                    }
-                }
-            };
-            context
-                .queue
-                .push_after(Key::Namespace(name.clone()), Lane::Report, wait);
+        Err(error) => error,
+    };
+    let wait = match judge(&error) {
+        Failed::Gone => return,
+        Failed::Conflict => CONFLICT,
+        failed @ (Failed::Blocked(_) | Failed::Webhook(_) | Failed::Transient(..)) => {
+            context.metrics.status_failures.inc();
+            tracing::warn!(namespace = %name, ?failed, "the report could not be written");
+            match failed {
+                Failed::Blocked(_) => REFUSED,
+                failed => failed.wait(RETRY),
+            }
         }
-    }
+    };
+    context
+        .queue
+        .push_after(Key::Namespace(name.clone()), Lane::Report, wait);
+}
+
+/// A report as it was written.
+struct Written {
+    uid: String,
+    version: String,
+    status: BaselineReportStatus,
 }
 
 async fn write(
@@ -96,12 +126,8 @@ async fn write(
     status: &BaselineReportStatus,
     attempt: &Attempt,
     seen: Option<ReportSeen>,
-) -> kube::Result<(String, String, BaselineReportStatus)> {
+) -> kube::Result<Written> {
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), namespace);
-    let params = PostParams {
-        dry_run: false,
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-    };
     let mut report = BaselineReport::new(BaselineReport::NAME, BaselineReportFields {});
     report.metadata.labels = Some(
         [
@@ -114,28 +140,44 @@ async fn write(
         .into(),
     );
     let mut status = status.clone();
-    let written = match seen {
-        None => {
-            report.status = Some(status.clone());
-            in_time(api.create(&params, &report)).await?
-        }
-        Some(seen) => {
-            if seen.continued {
-                // The index keeps the ledger's totals; its records are only in the report itself.
-                let old = in_time(api.get(BaselineReport::NAME)).await?;
-                status = continued(status, old.status.unwrap_or_default(), attempt);
-            }
-            report.metadata.uid = Some(seen.uid);
-            report.metadata.resource_version = Some(seen.resource_version);
-            report.status = Some(status.clone());
-            in_time(api.replace(BaselineReport::NAME, &params, &report)).await?
-        }
+    let Some(seen) = seen else {
+        report.status = Some(status.clone());
+        let created = in_time(api.create(&params(), &report)).await?;
+        return Ok(Written::of(created, status));
     };
-    let value = serde_json::to_value(&written.metadata).unwrap_or_default();
-    let metadata = serde_json::json!({ "metadata": value });
-    Ok((
-        meta(&metadata, "uid").to_owned(),
-        meta(&metadata, "resourceVersion").to_owned(),
-        status,
-    ))
+    if seen.continued {
+        // The index keeps the ledger's totals; its records are only in the report itself.
+        let old = in_time(api.get(BaselineReport::NAME)).await?;
+        status = continued(status, old.status.unwrap_or_default(), attempt);
+    }
+    report.metadata.uid = Some(seen.uid);
+    report.metadata.resource_version = Some(seen.resource_version);
+    replace(&api, report, status).await
+}
+
+async fn replace(
+    api: &Api<BaselineReport>,
+    mut report: BaselineReport,
+    status: BaselineReportStatus,
+) -> kube::Result<Written> {
+    report.status = Some(status.clone());
+    let replaced = in_time(api.replace(BaselineReport::NAME, &params(), &report)).await?;
+    Ok(Written::of(replaced, status))
+}
+
+fn params() -> PostParams {
+    PostParams {
+        dry_run: false,
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+    }
+}
+
+impl Written {
+    fn of(reply: BaselineReport, status: BaselineReportStatus) -> Self {
+        Self {
+            uid: reply.metadata.uid.unwrap_or_default(),
+            version: reply.metadata.resource_version.unwrap_or_default(),
+            status,
+        }
+    }
 }

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::Context;
+use super::baselines;
 use super::clock::SystemClock;
 use super::cluster::{self, Source};
 use super::config::Config;
@@ -144,6 +145,12 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
         namespaces = namespaces.len(),
         "everything was seen once; the work begins"
     );
+    // What was changed while the operator did not run is taken up, or waits, before anything is done for what held before:
+    // a namespace that was released meanwhile is not repaired once more.
+    let baselines: Vec<Arc<str>> = context.index.lock().baselines().map(|(name, _)| name.clone()).collect();
+    for name in &baselines {
+        baselines::consider(&context, name);
+    }
     look_at(&context, namespaces);
     for _ in 0..context.config.workers {
         let context = context.clone();

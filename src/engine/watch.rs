@@ -40,6 +40,10 @@ pub trait Sink: Send + Sync + 'static {
     fn applied(&self, context: &Context, object: Value);
     /// An object is gone.
     fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>);
+    /// An object is known, and a list did not show it.
+    fn unlisted(&self, context: &Context, namespace: &str, name: &str) {
+        self.deleted(context, namespace, name, Last::default());
+    }
     /// All objects are listed anew.
     fn listed_anew(&self, _: &Context) {}
     /// What is known to be there, as namespace and name: after a list, what it did not show is gone.
@@ -125,7 +129,7 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                     }
                     Event::InitDone => {
                         for (namespace, name) in sink.known(&context).difference(&shown) {
-                            sink.deleted(&context, namespace, name, Last::default());
+                            sink.unlisted(&context, namespace, name);
                         }
                         shown = BTreeSet::new();
                         progress.listed.store(true, Ordering::Release);

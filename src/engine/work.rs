@@ -22,7 +22,7 @@ use super::report;
 use crate::controls::REGISTRY;
 use crate::core::gate::{self, Verdict};
 use crate::core::object::ChildId;
-use crate::core::plan::{Action, Plan, plan};
+use crate::core::plan::{Action, Plan, Step, plan};
 use crate::core::settle::Failure;
 use crate::core::world::World;
 
@@ -35,6 +35,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 const LONGEST_TRANSIENT: Duration = Duration::from_secs(20);
 /// How often a plan may ask for objects to be read before the namespace is put back: they change faster than we read.
 const MOST_READS: usize = 3;
+/// How many attempts in a row have to be refused before that is believed: an API server that has just started answers 403
+/// to everybody until it knows the cluster's RBAC.
+const BELIEVED: u32 = 3;
 
 /// Bounds the time of one request.
 ///
@@ -72,17 +75,31 @@ async fn run(context: &Arc<Context>, job: &Job) {
 
 /// Brings a namespace to what is declared, as far as it can be.
 async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
+    // Whatever happens there meanwhile: `Retry-After` is about the next request, not about the next try of the same one.
+    if let Some(wait) = context.index.lock().left_alone(name) {
+        context.queue.push_after(job.key.clone(), job.lane, wait);
+        return;
+    }
+    if context.index.lock().to_be_let_go(name) {
+        context.queue.push(job.key.clone(), Lane::Report);
+        return;
+    }
     let stopped = context.index.lock().fleet();
     let verdict = gate::judge(stopped);
-    let Some((world, plan)) = observe(context, name, verdict == Verdict::Go).await else {
+    let Some((mut world, mut plan)) = observe(context, name, verdict == Verdict::Go).await else {
         return;
     };
+    if verdict == Verdict::Go && turn(context, name, &plan, job) {
+        let Some(in_its_turn) = observe(context, name, true).await else {
+            return;
+        };
+        (world, plan) = in_its_turn;
+    }
     if context.index.lock().planned(&world, &plan) {
         context.queue.push(job.key.clone(), Lane::Repair);
     }
     let mut run = Run::default();
     if verdict == Verdict::Go {
-        turn(context, name, &plan, job);
         context.index.lock().tries(name, &plan);
         carry_out(context, name, &world, &plan, &mut run).await;
     }
@@ -97,7 +114,7 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let retries = {
         let mut index = context.index.lock();
         index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
-        index.fought(name, &plan, &run.effects, now);
+        index.fought(name, &plan, &run.done, now);
         index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)))
     };
     if run.again || run.later.is_some() {
@@ -119,8 +136,6 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
 #[derive(Default)]
 struct Run {
     done: Vec<(Action, Result<(), Failure>)>,
-    /// What came of what was written.
-    effects: Vec<(Action, Effect)>,
     /// What was refused, as against what the API server only failed to do this time.
     refused: Vec<Action>,
     /// Whether something was not as it was thought to be.
@@ -133,9 +148,8 @@ struct Run {
 
 async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan: &Plan, run: &mut Run) {
     for action in &plan.actions {
-        let (failure, longest) = match apply(context, world, action).await {
+        let failed = match apply(context, world, action).await {
             Ok(effect) => {
-                run.effects.push((action.clone(), effect));
                 // Anything else repaired nothing, and counts for nothing: what departs is told.
                 if effect == Effect::Done {
                     tracing::debug!(namespace = %name, object = action.object, section = action.section, "done");
@@ -144,45 +158,60 @@ async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan:
                 }
                 continue;
             }
-            Err(Failed::Gone) => continue,
-            Err(Failed::Conflict) => {
+            Err(failed) => failed,
+        };
+        let longest = longest_pause(&failed);
+        // Where the API server is not there for us, trying the rest would only hold this worker up.
+        let ends = matches!(failed, Failed::Transient(..));
+        // What was to be replaced may be gone, which its event has not told yet; what was to be created has no namespace.
+        let of_something = matches!(action.step, Step::Replace { .. } | Step::Recreate { .. });
+        let failure = match failed {
+            Failed::Gone if !of_something => continue,
+            Failed::Gone | Failed::Conflict => {
                 refresh(context, world, action).await;
                 run.again = true;
                 continue;
             }
-            Err(Failed::Blocked(failure)) => (failure, LONGEST_RETRY),
-            Err(Failed::Transient(failure, after)) => {
+            Failed::Blocked(failure) => {
+                run.refused.push(action.clone());
+                failure
+            }
+            Failed::Webhook(failure) => failure,
+            Failed::Transient(failure, after) => {
                 run.at_least = after.unwrap_or_default();
-                (failure, LONGEST_TRANSIENT)
+                if !run.at_least.is_zero() {
+                    context.index.lock().leave_alone(name, run.at_least);
+                }
+                failure
             }
         };
         tracing::info!(namespace = %name, object = action.object, reason = failure.reason, message = failure.message, "could not be written");
         run.later = Some(run.later.map_or(longest, |l| l.min(longest)));
         run.done.push((action.clone(), Err(failure)));
-        if longest == LONGEST_RETRY {
-            run.refused.push(action.clone());
-        }
-        if longest == LONGEST_TRANSIENT {
-            // The API server is not there for us: to try the rest would only hold this worker up.
+        if ends {
             break;
         }
     }
 }
 
-/// Gives a namespace its turn in a rollout, if it waits for one.
-fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) {
-    let Some(uid) = &plan.waits_for else { return };
+/// Gives a namespace its turn in a rollout, if it waits for one. Answers whether that is now.
+fn turn(context: &Context, name: &Arc<str>, plan: &Plan, job: &Job) -> bool {
+    let Some(uid) = &plan.waits_for else { return false };
     if let Some(left) = context.index.lock().turn(name, uid) {
         context.queue.push_after(job.key.clone(), Lane::Rollout, left);
-        return;
+        return false;
     }
     let baseline = plan.baselines().iter().find(|b| b.uid == *uid);
     let stated = baseline.and_then(|b| u32::try_from(b.spec.rollout.as_ref()?.max_namespaces_per_minute).ok());
     let rate = stated.unwrap_or(context.config.rollout.max_namespaces_per_minute);
-    if let Turn::In(wait) = context.pace.turn(uid, rate) {
-        context.index.lock().give_turn(name, uid, wait);
+    let Turn::In(wait) = context.pace.turn(uid, rate) else {
+        return false;
+    };
+    context.index.lock().give_turn(name, uid, wait);
+    if !wait.is_zero() {
         context.queue.push_after(job.key.clone(), Lane::Rollout, wait);
     }
+    wait.is_zero()
 }
 
 /// The world of a namespace and the plan for it, with every object read that the plan needs to see. Where it is to be
@@ -198,7 +227,8 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
             return Some((world, plan));
         }
         if plan.unread.is_empty() {
-            match preflight::look(context, &world, &plan.unchecked).await {
+            let believed = context.index.lock().failed_in_a_row(name, LONGEST_RETRY) >= BELIEVED;
+            match preflight::look(context, &world, &plan.unchecked, believed).await {
                 Ok(looks) => context.index.lock().looked(name, looks),
                 Err(error) => {
                     tracing::info!(namespace = %name, %error, "what runs could not be looked at; nothing new is enforced");
@@ -234,10 +264,20 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
     None
 }
 
+/// The longest pause before what failed so is tried again, which is also its class.
+const fn longest_pause(failed: &Failed) -> Duration {
+    match failed {
+        Failed::Blocked(_) => LONGEST_RETRY,
+        _ => LONGEST_TRANSIENT,
+    }
+}
+
 /// Has a namespace wait for the API server.
 fn postpone(context: &Context, name: &Arc<str>, error: &kube::Error) {
-    let retries = context.index.lock().retries(name, Some(LONGEST_TRANSIENT));
-    let wait = judge(error).wait(retry(retries, LONGEST_TRANSIENT, context.clock.jitter()));
+    let failed = judge(error);
+    let longest = longest_pause(&failed);
+    let retries = context.index.lock().retries(name, Some(longest));
+    let wait = failed.wait(retry(retries, longest, context.clock.jitter()));
     context
         .queue
         .push_after(Key::Namespace(name.clone()), Lane::Repair, wait);
@@ -253,7 +293,6 @@ async fn read(context: &Context, namespace: &str, id: &ChildId) -> kube::Result<
 
 /// Reads again what turned out not to be as it was thought to be.
 async fn refresh(context: &Arc<Context>, world: &World, action: &Action) {
-    use crate::core::plan::Step;
     let namespace = &world.namespace.name;
     let id = match &action.step {
         Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => &child.id,
@@ -316,8 +355,9 @@ fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
             *count = (count.0 + done, count.1 + refused);
         }
     }
+    let believed = context.index.lock().failed_in_a_row(name, LONGEST_RETRY) >= BELIEVED;
     for (uid, (done, refused)) in counts {
-        if !context.index.lock().counts(name, uid) {
+        if (refused > 0 && !believed) || !context.index.lock().counts(name, uid) {
             continue;
         }
         let limit = context.config.rollout.stop_at_refused_percent;

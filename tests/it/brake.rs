@@ -328,6 +328,17 @@ async fn a_new_baseline_that_waits_is_audited_meanwhile_also_across_a_restart_an
         .iter()
         .filter(|r| about(&set, r) && r.resource != "securitybaselines")
         .collect();
-    assert!(there.iter().all(|r| r.resource == "events"), "{there:?}");
+    let told = |resource: &str| ["events", "baselinereports"].contains(&resource);
+    assert!(there.iter().all(|r| told(&r.resource)), "{there:?}");
+    // Their reports do not go on saying that all is well.
+    for namespace in &all {
+        let report = set
+            .report_until(namespace, "says that nobody looks", |r| {
+                condition(r, "Ready")["reason"] == "Excluded"
+            })
+            .await;
+        assert_eq!(condition(&report, "Ready")["status"], "Unknown");
+        assert!(report["status"]["inventory"].as_array().is_some_and(|i| !i.is_empty()));
+    }
     safe(&plane, begin);
 }

@@ -268,3 +268,20 @@ fn every_policy_carries_the_labels_that_tell_whose_it_is() {
     assert_eq!(object["metadata"]["namespace"], "team-a");
     assert_eq!(object["apiVersion"], "networking.k8s.io/v1");
 }
+
+#[test]
+fn whoever_declares_isolation_is_told_what_is_not_visible_from_the_api() {
+    let warned = |spec: Value| {
+        let baseline = with_spec("b", 1, spec);
+        let warnings = Control::warnings(&NetworkIsolation, &baseline.spec).into_iter();
+        warnings.map(|w| (w.path, w.message)).collect::<Vec<_>>()
+    };
+    let [(path, message)] =
+        &warned(json!({"namespaceSelector": {}, "networkIsolation": {"defaultDeny": ["Ingress"]}}))[..]
+    else {
+        panic!()
+    };
+    assert_eq!(path, "spec.networkIsolation");
+    assert!(message.starts_with("NotVisible: "));
+    assert_eq!(warned(json!({"namespaceSelector": {}})), []);
+}

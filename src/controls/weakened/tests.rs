@@ -332,3 +332,12 @@ fn other_kinds_undo_nothing() {
         assert_eq!(judged(kind, object), None);
     }
 }
+
+#[test]
+fn just_the_kinds_that_may_undo_a_control_are_looked_at() {
+    let kinds = crate::controls::kinds().into_iter().filter(|kind| may_weaken(kind));
+    assert_eq!(
+        kinds.map(|kind| kind.kind).collect::<Vec<_>>(),
+        ["NetworkPolicy", "RoleBinding"]
+    );
+}

@@ -295,3 +295,28 @@ fn a_waiver_that_means_nothing_waives_nothing() {
         assert_eq!(applied(&one, full_spec()), (written(full_spec()), vec![]));
     }
 }
+
+#[test]
+fn a_waived_direction_leaves_the_other_part_of_a_rule_whichever_it_is() {
+    let rule = json!({"name": "web", "podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"ports": [{"port": 80}]}], "egress": [{"ports": [{"port": 443}]}]});
+    let asked = full_spec_but(json!({"networkIsolation": {"allow": [rule]}}));
+    for (direction, gone) in [("ingress", "Ingress"), ("egress", "Egress")] {
+        let deny = format!("NetworkPolicy/default-deny-{direction}");
+        let waived = exception("debug", 9, objects("networkIsolation", &[&deny]));
+        let (left, told) = applied(&[waived], asked.clone());
+        let left = &left["networkIsolation"];
+        assert_eq!(told, [format!("{deny} by debug until 9")]);
+        assert_eq!(left["allow"].as_array().unwrap().len(), 1);
+        assert!(left["allow"][0].get(direction).is_none());
+        assert!(!left["defaultDeny"].as_array().unwrap().contains(&json!(gone)));
+    }
+}
+
+#[test]
+fn a_section_that_asks_for_nothing_is_not_taken_for_one_that_was_waived() {
+    let empty = json!({"namespaceSelector": {}, "limitRanges": {"items": []}});
+    let one = [exception("one", 9, objects("limitRanges", &["LimitRange/defaults"]))];
+    let (left, waived) = waivers(&one, "team-a", at(1)).apply(&spec(empty));
+    assert!(left.limit_ranges.is_some());
+    assert_eq!(waived.len(), 0);
+}

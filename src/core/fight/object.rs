@@ -88,6 +88,8 @@ impl Object {
         });
         if contest.reason == Contest::REWRITTEN {
             self.rewritten = run;
+            // What happened to it meanwhile nobody saw: the pause is for the state that the rewriting left it in.
+            self.touched = true;
             return;
         }
         self.reverted = run;

@@ -26,10 +26,7 @@ pub(super) fn merge(shares: &[Share<ResourceQuotas>]) -> Outcome<ResourceQuotas>
                 amounts.entry(resource).or_default().push((*place, amount));
             }
         }
-        let mut merged = QuotaTemplate {
-            hard: BTreeMap::new(),
-            ..first.clone()
-        };
+        let mut merged = first.clone();
         for (resource, asked) in amounts {
             let Some(least) = extreme(&asked, Extreme::Least) else {
                 continue;

@@ -1,3 +1,4 @@
+mod bounds;
 mod generate;
 mod properties;
 mod sections;
@@ -185,4 +186,19 @@ fn each_section_is_merged_in_its_own_mode() {
     let level = |merged: &Merged| merged.spec.pod_security.clone().unwrap().enforce.unwrap().level;
     assert_eq!(level(&effective.enforced).as_str(), "baseline");
     assert_eq!(level(effective.asked.as_ref().unwrap()).as_str(), "restricted");
+}
+
+#[test]
+fn what_is_enforced_is_recorded_for_the_oldest_baseline_that_enforces_it_and_else_for_the_oldest() {
+    let audits = baseline("a", 1, json!({"mode": "Audit", "resourceQuotas": pods(5)}));
+    let enforces = |name: &str, created| baseline(name, created, json!({"resourceQuotas": pods(5)}));
+    let all = vec![audits.clone(), enforces("b", 2), enforces("c", 3)];
+    let plan = plan(REGISTRY, &world(all));
+    let quota = &plan.actions[0];
+    assert_eq!(quota.baseline, "uid-b");
+    let askers = &plan.effective.children.values().next().unwrap();
+    assert_eq!(askers.owner(), Some(1));
+    let alone = merge(REGISTRY, &[audits]);
+    assert_eq!(alone.children.values().next().unwrap().owner(), Some(0));
+    assert_eq!(Askers::default().owner(), None);
 }

@@ -45,9 +45,7 @@ pub(super) fn rollout(world: &World, section: &Section, plan: &Plan) -> Option<S
 /// Whether nothing is on record of a section that is enforced, and not because it was waived.
 fn is_new(world: &World, section: &Section, plan: &Plan) -> bool {
     let prior = &world.prior;
-    section.mode == v1alpha1::Mode::Enforce
-        && section.paused.is_none()
-        && !plan.enforced_before.contains(section.name)
+    !plan.enforced_before.contains(section.name)
         && !section
             .children
             .iter()

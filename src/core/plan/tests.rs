@@ -1,5 +1,6 @@
 mod contest;
 mod first;
+mod halves;
 mod labels;
 mod properties;
 mod release;

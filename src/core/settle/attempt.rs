@@ -81,7 +81,7 @@ impl Attempt {
                 continue;
             }
             let known = before.keys().any(|(object, _)| *object == finding.object);
-            let number = world.prior.drift.total + self.drifted + 1;
+            let number = world.prior.drift.total.saturating_add(self.drifted + 1);
             let mut news = false;
             for difference in &finding.differences {
                 let place = (finding.object.clone(), difference.path.clone());

@@ -12,8 +12,8 @@ pub(super) fn ledger(prior: &PriorDrift, attempt: &Attempt) -> DriftLedger {
     let newest = attempt.records.first();
     let open = attempt.open.as_ref().unwrap_or(&prior.open);
     DriftLedger {
-        total: prior.total + attempt.drifted,
-        repaired: prior.repaired + attempt.repaired,
+        total: prior.total.saturating_add(attempt.drifted),
+        repaired: prior.repaired.saturating_add(attempt.repaired),
         last_seen: newest.map(|r| r.seen).or(prior.last_seen),
         last_claimed_by: newest
             .map(|r| r.claimed_by.clone())

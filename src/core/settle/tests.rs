@@ -1,4 +1,5 @@
 use k8s_openapi::jiff::Timestamp;
+mod told;
 mod waived;
 
 use serde_json::{Value, json};

@@ -1,3 +1,4 @@
+mod told;
 mod waiting;
 
 use proptest::prelude::*;

@@ -56,7 +56,8 @@ fn only_pods_in_the_scopes_of_a_quota_count() {
     let wide = pod(
         json!({"containers": [{}], "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}),
     );
-    let pods = [idle, busy, job, wide];
+    let low = pod(json!({"containers": [{}], "priorityClassName": "low"}));
+    let pods = [idle, busy, job, wide, low];
     let in_scope = |quota: Value| {
         let mut quota = quota;
         quota["hard"] = json!({"pods": 0});
@@ -66,18 +67,53 @@ fn only_pods_in_the_scopes_of_a_quota_count() {
     };
     let by = |operator: &str, values: Value| json!({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": operator, "values": values}]}});
     for (quota, count) in [
-        (json!({}), 4),
-        (json!({"scopes": ["BestEffort"]}), 2),
+        (json!({}), 5),
+        (json!({"scopes": ["BestEffort"]}), 3),
         (json!({"scopes": ["NotBestEffort"]}), 2),
         (json!({"scopes": ["Terminating"]}), 1),
+        (json!({"scopes": ["NotTerminating"]}), 4),
         (json!({"scopes": ["NotTerminating", "NotBestEffort"]}), 1),
         (json!({"scopes": ["CrossNamespacePodAffinity"]}), 1),
         (json!({"scopes": ["VolumeAttributesClass"]}), 0),
         (by("In", json!(["high"])), 1),
-        (by("NotIn", json!(["high"])), 3),
-        (by("Exists", json!(null)), 1),
+        (by("NotIn", json!(["high"])), 4),
+        (by("Exists", json!(null)), 2),
         (by("DoesNotExist", json!(null)), 3),
     ] {
         assert_eq!(in_scope(quota.clone()), count, "{quota}");
     }
+}
+
+#[test]
+fn what_a_container_needs_at_the_start_comes_on_top_of_the_sidecars_before_it() {
+    let cpu = |amount: &str| json!({"resources": {"requests": {"cpu": amount}}});
+    let mut sidecar = cpu("2");
+    sidecar["restartPolicy"] = "Always".into();
+    let spec = json!({"containers": [cpu("1")], "initContainers": [sidecar, cpu("4")]});
+    assert_eq!(told(json!({"hard": {"cpu": 5}}), &[pod(spec)]), ["cpu 6 > 5"]);
+    // And what runs then, with the sidecars, where that is more.
+    let mut sidecar = cpu("2");
+    sidecar["restartPolicy"] = "Always".into();
+    let spec = json!({"containers": [cpu("3")], "initContainers": [sidecar, cpu("1")]});
+    assert_eq!(told(json!({"hard": {"cpu": 4}}), &[pod(spec)]), ["cpu 5 > 4"]);
+}
+
+#[test]
+fn overhead_counts_for_requests_and_only_for_limits_that_are_stated() {
+    let overhead = |container: Value| pod(json!({"containers": [container], "overhead": {"cpu": "500m"}}));
+    let quota = || json!({"hard": {"limits.cpu": 0, "requests.cpu": 0}});
+    assert_eq!(told(quota(), &[overhead(json!({}))]), ["requests.cpu 500m > 0"]);
+    let limited = container(json!({}), json!({"cpu": 1}));
+    assert_eq!(
+        told(quota(), &[overhead(limited)]),
+        ["limits.cpu 1500m > 0", "requests.cpu 500m > 0"]
+    );
+}
+
+#[test]
+fn huge_pages_are_counted_by_their_size() {
+    let pages = container(json!({"hugepages-2Mi": "4Mi"}), json!({}));
+    let pods = [pod(json!({"containers": [pages]}))];
+    let quota = json!({"hard": {"hugepages-2Mi": "2Mi", "hugepages-1Gi": 0}});
+    assert_eq!(told(quota, &pods).len(), 1);
 }

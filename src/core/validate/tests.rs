@@ -175,3 +175,30 @@ fn names_and_labels_are_checked_as_kubernetes_does() {
     assert!(is_dns_subdomain(&long) && !is_dns_subdomain(&format!("{long}.{long}")));
     assert!(!is_label_key(&format!("{long}.{long}/a")));
 }
+
+#[test]
+fn an_exclusion_is_a_name_in_which_stars_stand_for_any_characters() {
+    let wrong = |pattern: &str| {
+        let mut spec = full_spec();
+        spec["excludedNamespaces"] = json!(["kube-*", pattern]);
+        problem_paths(spec)
+    };
+    for good in ["team-a", "*", "*-dev", "team-*-7", &"a".repeat(63)] {
+        assert_eq!(wrong(good), [""; 0], "{good}");
+    }
+    for bad in ["", "Team", "team_a", "team.a", "-a", "a-", "*-", &"a".repeat(64)] {
+        assert_eq!(wrong(bad), ["spec.excludedNamespaces[1]"], "{bad}");
+    }
+}
+
+#[test]
+fn a_spec_is_refused_when_it_and_its_copies_would_not_fit_into_etcd() {
+    let paths = |patterns: usize| {
+        let mut spec = full_spec();
+        // 66 bytes each, with its quotes and its comma.
+        spec["excludedNamespaces"] = json!(vec!["a".repeat(63); patterns]);
+        problem_paths(spec)
+    };
+    assert_eq!(paths(5_800), [""; 0]);
+    assert_eq!(paths(6_000), ["spec"]);
+}

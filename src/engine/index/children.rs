@@ -100,6 +100,26 @@ impl Index {
         synced && concerns
     }
 
+    /// A list did not show a child. Answers whether that does not mean that it is gone: where it was taken up since the
+    /// list began, it may be newer than what the list shows. Then it is as if nobody had seen what is in it, and it is
+    /// read before anything is said of it.
+    pub fn child_in_doubt(&mut self, kind: &'static ChildKind, namespace: &str, name: &str) -> bool {
+        let id = ChildId {
+            kind,
+            name: name.to_owned(),
+        };
+        let entry = self.namespaces.get_mut(namespace);
+        let Some(child) = entry.and_then(|entry| entry.children.get_mut(&id)) else {
+            return false;
+        };
+        let (Some(live), true) = (&mut child.live, child.version > 0 && child.wanted.is_some()) else {
+            return false;
+        };
+        live.digest = Digest::of(&Value::Null);
+        self.evidence -= usize::from(child.evidence.take().is_some());
+        true
+    }
+
     /// Notes that we are deleting a child, before it is known whether that is done: its reply may be lost. What was drift
     /// before stays drift until it is repaired.
     pub fn child_leaves(&mut self, namespace: &str, id: &ChildId, uid: &str) {

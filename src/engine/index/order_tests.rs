@@ -54,6 +54,55 @@ fn an_answer_that_a_deletion_overtook_does_not_bring_the_object_back() {
 }
 
 #[test]
+fn what_a_list_does_not_show_is_read_before_it_is_gone_if_it_may_be_newer_than_the_list() {
+    let (mut index, kind) = (index(), kind_named(KIND).unwrap());
+    let name = "security-baseline-compute";
+    let id = ChildId {
+        kind,
+        name: name.to_owned(),
+    };
+    index.namespace_seen(&json!({"metadata": {"name": "a", "uid": "n", "resourceVersion": "1"}}));
+    index.child_seen(kind, quota(10, 50));
+    let wanted = Canonical::of(kind, &quota(10, 50)).digest();
+    index.entry("a").children.get_mut(&id).unwrap().wanted = Some(wanted);
+    // Known from before the list: what it does not show is gone.
+    index.children_listed_anew(kind);
+    assert!(!index.child_in_doubt(kind, "a", name));
+    // Created while the list was on its way.
+    index.child_seen(kind, quota(11, 50));
+    assert!(index.child_in_doubt(kind, "a", name));
+    let digest = |index: &Index| {
+        index.namespaces["a"].children[&id]
+            .live
+            .as_ref()
+            .map(|live| live.digest)
+    };
+    assert_ne!(digest(&index), Some(wanted));
+    // The read, or the event, shows it as it is.
+    index.child_seen(kind, quota(11, 50));
+    assert_eq!(digest(&index), Some(wanted));
+}
+
+#[test]
+fn a_total_that_nobody_can_have_counted_is_not_believed() {
+    let mut index = index();
+    let told = |total: i64| -> BaselineReportStatus {
+        serde_json::from_value(
+            json!({"conditions": [], "drift": {"total": total, "repaired": total, "records": [], "open": []}}),
+        )
+        .unwrap()
+    };
+    let total = |index: &Index| index.namespaces["a"].prior.as_ref().unwrap().drift.total;
+    index.report_seen("a", "r", "1", &told(-5));
+    assert_eq!(total(&index), 0);
+    // Another operator's, by mistake: the greater one holds.
+    index.report_seen("a", "r", "2", &told(7));
+    assert_eq!(total(&index), 7);
+    index.report_seen("a", "r", "3", &told(i64::MAX));
+    assert_eq!(total(&index), 7);
+}
+
+#[test]
 fn what_was_read_is_no_proof_of_what_is_newer() {
     let (mut index, kind) = (index(), kind_named(KIND).unwrap());
     let id = ChildId {

@@ -74,6 +74,15 @@ impl Index {
         looks
     }
 
+    /// Whether a namespace is excluded by the configuration, and has a report that does not say so yet.
+    pub fn to_be_let_go(&self, namespace: &str) -> bool {
+        let Some(entry) = self.namespaces.get(namespace) else {
+            return false;
+        };
+        let told = entry.prior.as_ref().is_none_or(|prior| is_excluded(&prior.conditions));
+        self.excludes(namespace) && entry.facts.is_some() && entry.report.is_some() && !told
+    }
+
     /// The namespaces that have a report.
     pub fn reported(&self) -> BTreeSet<String> {
         self.namespaces
@@ -96,6 +105,10 @@ impl Index {
     }
 }
 
+/// How much more drift another operator may have counted than this one since they last agreed, which they do with every
+/// report. What says more was written by somebody who made it up.
+const MOST_MISSED: i64 = 1000;
+
 /// Agrees on what no look at the cluster tells, with whoever else writes the report: a second operator, by mistake. Each
 /// would else put right for ever what the other one wrote. Nobody takes anything away by it: the greater count holds, and
 /// the earlier time.
@@ -108,7 +121,8 @@ fn agree(prior: &mut Prior, told: Prior) {
             drift.last_claimed_by.clone(),
         )
     };
-    if count(&told.drift) > count(&prior.drift) {
+    let plausible = told.drift.total.saturating_sub(prior.drift.total) <= MOST_MISSED;
+    if plausible && count(&told.drift) > count(&prior.drift) {
         prior.drift = told.drift;
     }
     for condition in told.conditions {

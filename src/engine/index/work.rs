@@ -1,6 +1,7 @@
 //! The part of the index that is about the work of one namespace: its world, its plan, and what came of it.
 
 use super::*;
+use crate::core::settle::Failure;
 
 impl NamespaceEntry {
     /// The baselines in whose rollouts it had its turn.
@@ -223,20 +224,33 @@ impl Index {
         }
     }
 
-    /// Takes up who undid what was repaired, and what was answered to the repairs.
-    pub fn fought(&mut self, name: &str, plan: &Plan, effects: &[(Action, Effect)], now: Timestamp) {
+    /// Takes up what the API server answered to a write of this version of a child, or of the namespace itself. What
+    /// somebody did to it since counts, whether its event or our answer came first.
+    pub fn answered(&mut self, name: &str, child: Option<&ChildId>, version: &str, effect: Effect, now: Timestamp) {
+        if effect == Effect::Done {
+            return;
+        }
         let Some(entry) = self.namespaces.get_mut(name) else {
             return;
         };
-        for (action, effect) in effects {
-            match effect {
-                Effect::Done => entry.fights.accepted(&action.object),
-                Effect::Rewritten => entry.fights.rewritten(&action.object, false, now),
-                Effect::Nothing => entry.fights.rewritten(&action.object, true, now),
-            }
-            if *effect != Effect::Done {
-                continue;
-            }
+        let object = child.map_or_else(|| format!("Namespace/{name}"), ToString::to_string);
+        let newest = match child {
+            Some(id) => entry.children.get(id).map_or(u64::MAX, |child| child.version),
+            None => entry.version,
+        };
+        entry.fights.rewritten(&object, effect == Effect::Nothing, now);
+        if newest > version_number(version) {
+            entry.fights.touched(&object);
+        }
+    }
+
+    /// Takes up who undid what was repaired.
+    pub fn fought(&mut self, name: &str, plan: &Plan, done: &[(Action, Result<(), Failure>)], now: Timestamp) {
+        let Some(entry) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        for (action, _) in done.iter().filter(|(_, outcome)| outcome.is_ok()) {
+            entry.fights.accepted(&action.object);
             let section = plan.sections.iter().filter(|s| s.section == action.section);
             let findings = section.flat_map(|s| &s.findings);
             for finding in findings.filter(|f| f.object == action.object && f.kind.is_drift()) {
@@ -258,6 +272,25 @@ impl Index {
         if let Some(entry) = self.namespaces.get_mut(name) {
             update(&mut entry.attempt);
         }
+    }
+
+    /// Has a namespace left alone for so long: the API server asked for that.
+    pub fn leave_alone(&mut self, name: &str, wait: Duration) {
+        if let Some(entry) = self.namespaces.get_mut(name) {
+            entry.not_before = Some(Instant::now() + wait);
+        }
+    }
+
+    /// For how long a namespace is still to be left alone.
+    pub fn left_alone(&self, name: &str) -> Option<Duration> {
+        let until = self.namespaces.get(name)?.not_before?;
+        Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    /// How many attempts of a namespace failed in a row, of the class that has this longest pause.
+    pub fn failed_in_a_row(&self, name: &str, class: Duration) -> u32 {
+        let retries = self.namespaces.get(name).map(|entry| entry.retries);
+        retries.filter(|(_, last)| *last == class).map_or(0, |(count, _)| count)
     }
 
     /// Counts a failed attempt and answers how many there were in a row of its class, which is the longest pause of that

@@ -83,7 +83,7 @@ async fn with_retain_all_of_it_stays_whatever_goes_first_nothing_is_stuck_and_a_
     let before = there(&set, &namespaces).await;
     assert_eq!(
         before.len(),
-        2 * 8 - 0,
+        2 * 8,
         "seven children and the namespace, each: {before:#?}"
     );
     for order in [

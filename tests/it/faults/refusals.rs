@@ -3,10 +3,15 @@
 use anyhow::ensure;
 use serde_json::json;
 
+use super::acts::Break;
+use super::play::Play;
 use crate::oracles::{PATIENCE, converged, quiet, safe, settled_but_for};
-use crate::stage::{Set, everything, grant, own};
+use crate::stage::{SOON, Set, api, everything, get, grant, metric, own};
 use crate::support::eventually;
+use crate::support::proxy::{Answer, Fault, Matching};
 use crate::tamper::create;
+
+const DENY: &str = "security-baseline-default-deny-ingress";
 
 /// A policy by which nobody may write NetworkPolicies in one namespace, as an admission policy of a platform does.
 fn ban(namespace: &str) -> String {
@@ -117,4 +122,106 @@ async fn a_refusal_in_one_namespace_blocks_that_one_only_says_why_and_is_got_ove
     assert_eq!(baseline["status"]["blocked"]["total"], 0);
     quiet(&plane, &set, &namespaces, super::MOMENT).await;
     safe(&plane, mark);
+}
+
+/// A platform's webhook on ResourceQuotas that nobody serves.
+const WEBHOOK: &str = r"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: down}
+webhooks:
+- name: down.example.com
+  failurePolicy: Fail
+  sideEffects: None
+  timeoutSeconds: 1
+  admissionReviewVersions: [v1]
+  clientConfig: {url: 'https://127.0.0.1:1/down'}
+  rules:
+  - {apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [resourcequotas]}
+";
+
+#[tokio::test]
+async fn a_webhook_of_somebody_else_that_is_down_delays_its_kind_only_and_is_got_over() {
+    let (plane, _stage) = own().await;
+    let mark = plane.audit().mark().unwrap();
+    grant(&plane).await;
+    let set = Set::new(&plane, "webhook").await;
+    let namespaces = set.namespaces(&plane, 3).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("webhook.yaml");
+    std::fs::write(&file, WEBHOOK).unwrap();
+    plane.install(&file).await.unwrap();
+    let quota = json!({"metadata": {"generateName": "try-"}, "spec": {"hard": {"pods": "1"}}});
+    eventually("the webhook is asked", PATIENCE, async || {
+        let tried = create(&set.admin, "ResourceQuota", &namespaces[0], &quota).await;
+        ensure!(tried.is_err(), "not refused");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    set.baseline(everything()).await;
+    for namespace in &namespaces {
+        // Whatever comes after the quota in the order of work, too.
+        for (kind, name) in [
+            ("NetworkPolicy", DENY),
+            ("LimitRange", "security-baseline-defaults"),
+            ("RoleBinding", "security-baseline-developers"),
+        ] {
+            set.present(kind, namespace, name).await;
+        }
+    }
+    let report = set
+        .report_until(&namespaces[0], "says what fails", |r| {
+            r["status"]["controls"].as_array().is_some_and(|controls| {
+                let said =
+                    |c: &serde_json::Value| c["name"] == "resourceQuotas" && c["blocked"][0]["message"].is_string();
+                controls.iter().any(said)
+            })
+        })
+        .await;
+    let message = report["status"]["controls"].to_string();
+    assert!(message.contains("down.example.com"), "{message}");
+    plane.delete_manifests(&file).await.unwrap();
+    converged(&set, &everything(), &namespaces).await;
+    quiet(&plane, &set, &namespaces, super::MOMENT).await;
+    safe(&plane, mark);
+}
+
+#[tokio::test]
+async fn reports_and_statuses_that_cannot_be_written_keep_nothing_from_being_enforced() {
+    let mut play = Play::new("mute", 2).await;
+    let refused = || Fault::Answer(Answer::status(500));
+    for (verb, resource) in [("create", "baselinereports"), ("update", "baselinereports")] {
+        play.proxy.disturb(Matching::of(verb, resource), refused());
+    }
+    for resource in ["securitybaselines", "baselinereports"] {
+        for verb in ["update", "patch"] {
+            play.proxy
+                .disturb(Matching::of(verb, resource).subresource("status"), refused());
+        }
+    }
+    play.set.baseline(everything()).await;
+    for namespace in play.namespaces.clone() {
+        play.set.present("NetworkPolicy", &namespace, DENY).await;
+        play.tamper(Break::Gone("NetworkPolicy", DENY), &namespace).await;
+        play.set.present("NetworkPolicy", &namespace, DENY).await;
+        let report = get(&play.set.admin, "BaselineReport", Some(&namespace), "baseline").await;
+        assert!(report.is_none(), "{report:?}");
+    }
+    eventually("a metric tells", SOON, async || {
+        let failures = metric(&play.stage.operator, "security_baseline_status_failures_total").await;
+        ensure!(failures >= 3, "{failures}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    play.proxy.forget();
+    play.ends(&everything()).await;
+    let reports = api(&play.set.admin, "BaselineReport", None)
+        .list(&Default::default())
+        .await
+        .unwrap();
+    assert_eq!(reports.items.len(), play.namespaces.len());
+    play.was_safe(&play.namespaces).await;
 }

@@ -222,3 +222,13 @@ fn a_range_of_addresses_that_the_api_server_would_refuse_is_refused() {
         "all of the range, spelled as a part of it"
     );
 }
+
+#[test]
+fn a_ports_name_is_one_that_kubernetes_takes() {
+    for good in ["http", "a", "8080-tcp", "a-b-c", "abcdefghijklmno"] {
+        assert_eq!(wrong(on(json!({"port": good}))), [""; 0], "{good}");
+    }
+    for bad in ["", "HTTP", "a_b", "80", "a--b", "-a", "a-", "abcdefghijklmnop"] {
+        assert_eq!(wrong(on(json!({"port": bad}))).len(), 1, "{bad}");
+    }
+}

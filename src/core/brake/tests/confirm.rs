@@ -71,6 +71,19 @@ fn the_message_says_what_waits_and_how_to_confirm_it_and_that_confirms_it() {
 }
 
 #[test]
+fn the_message_says_nothing_of_what_the_change_does_not_do() {
+    let change = change("uid", 2, &json!(1), &json!(2));
+    let (mut loosens, mut enforces) = (Count::default(), Count::default());
+    for _ in 0..20 {
+        loosens.add(1, 0);
+        enforces.add(0, 1);
+    }
+    let told = |count: &Count| judge(&change, count, LIMITS, "").unwrap_err();
+    assert!(told(&loosens).starts_with("the change loosens 20 controls in 20 of 20 namespaces"));
+    assert!(told(&enforces).starts_with("the change newly enforces 20 controls in 20 of 20 namespaces"));
+}
+
+#[test]
 fn a_confirmation_is_for_this_change_of_this_baseline_and_for_no_more_than_it_says() {
     let (old, new, other) = (json!(1), json!(2), json!(3));
     let many = count(20, 40);

@@ -129,6 +129,17 @@ fn while_a_namespace_is_still_to_be_worked_on_it_is_reconciling_and_not_told_as_
 }
 
 #[test]
+fn what_waives_something_already_is_active_and_not_ready_until_its_last_namespace_was_worked_on() {
+    let exception = egress(100 * HOUR);
+    let found = done(std::slice::from_ref(&exception), "team-a");
+    let facts = facts(&exception, &[("team-a", found), ("team-b", Found::Pending)]);
+    let (holding, all) = told(&facts, 1);
+    assert_eq!(holding, ["Reconciling", "Active"]);
+    let progress = "1 namespace still to be worked on".to_owned();
+    assert_eq!(all["Ready"], ("Progressing".to_owned(), progress));
+}
+
+#[test]
 fn an_exception_whose_time_is_over_is_ready_once_what_it_waived_is_back() {
     let exception = egress(10);
     let back = facts(&exception, &[("team-a", Found::Done(Vec::new()))]);

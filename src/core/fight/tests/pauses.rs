@@ -114,3 +114,14 @@ fn who_changes_a_rewritten_object_cannot_use_its_pause() {
     fights.rewritten(POLICY, true, at(now));
     assert_eq!(pause(&fights, true, 0.0, now), Some(3600.0));
 }
+
+#[test]
+fn a_stated_bound_shortens_the_pause_and_never_makes_it_longer() {
+    let bounded = |seconds, weaker| {
+        let (mut fights, end) = after(8);
+        fights.pause_at_most(seconds);
+        pause(&fights, weaker, 0.0, end)
+    };
+    assert_eq!((bounded(10, false), bounded(10, true)), (Some(10.0), Some(5.0)));
+    assert_eq!((bounded(1000, false), bounded(1000, true)), (Some(300.0), Some(5.0)));
+}

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Merges baselines a, b, c … of these sections, the oldest first.
-fn merged(all: &[Value]) -> Merged {
+pub(super) fn merged(all: &[Value]) -> Merged {
     let names = ["a", "b", "c", "d"].iter().zip(1..);
     let all: Vec<_> = names
         .zip(all)
@@ -13,12 +13,12 @@ fn merged(all: &[Value]) -> Merged {
 }
 
 /// The values of a section, as `field=value by (less…)`.
-fn values(merged: &Merged, section: &str) -> Vec<String> {
+pub(super) fn values(merged: &Merged, section: &str) -> Vec<String> {
     let one = |s: &Supplied| format!("{}={} {} {:?}", s.field, s.value, s.by, s.less);
     merged.values[section].iter().map(one).collect()
 }
 
-fn conflicts(merged: &Merged) -> Vec<(String, usize, usize)> {
+pub(super) fn conflicts(merged: &Merged) -> Vec<(String, usize, usize)> {
     let told = |c: &Conflict| (c.object.clone(), c.holds, c.yields);
     merged.conflicts.iter().map(told).collect()
 }
@@ -77,14 +77,14 @@ fn quotas_of_one_name_with_other_scopes_are_a_conflict_and_those_that_agree_merg
     assert_eq!(values(&found, "resourceQuotas"), [r#"q/pods=3 2 [(0, "5")]"#]);
 }
 
-fn limits(limit: Value) -> Value {
+pub(super) fn limits(limit: Value) -> Value {
     let mut limit = limit;
     limit["type"] = json!("Container");
     json!({"limitRanges": {"items": [{"name": "l", "limits": [limit]}]}})
 }
 
 /// The only limit, as JSON.
-fn limit(found: &Merged) -> Value {
+pub(super) fn limit(found: &Merged) -> Value {
     serde_json::to_value(&found.spec.limit_ranges.as_ref().unwrap().items[0].limits[0]).unwrap()
 }
 
@@ -229,7 +229,7 @@ fn rules_of_one_name_that_differ_are_a_conflict_and_the_younger_one_is_left_out(
     );
 }
 
-fn access(roles: &[(&str, &str)], bindings: &[(&str, Value, &str)]) -> Value {
+pub(super) fn access(roles: &[(&str, &str)], bindings: &[(&str, Value, &str)]) -> Value {
     let role = |(name, verb): &(&str, &str)| json!({"name": name, "rules": [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": [verb]}]});
     let binding = |(name, to, user): &(&str, Value, &str)| {
         let mut binding = json!({"name": name, "subjects": [{"kind": "User", "name": user}]});

@@ -266,3 +266,53 @@ fn labels_of_a_baseline_that_is_gone_stay_whatever_the_next_one_asks_for() {
     assert!(world.prior.labels[LEVEL].is_orphaned(), "on record, and nobody's");
     assert_eq!(world.namespace.labels.len(), 6);
 }
+
+#[test]
+fn a_label_that_somebody_changed_under_our_name_is_claimed_by_that_name() {
+    let mut world = converged(spec());
+    world.namespace.labels.insert(LEVEL.to_owned(), "privileged".to_owned());
+    let plan_of = |world: &World| plan(REGISTRY, world);
+    assert_eq!(findings(&plan_of(&world))[0].differences[0].claim, Claim::ours());
+    assert!(Claim::ours().states_our_name());
+    // Where it is not ours any more and nobody is on record, nobody is accused.
+    world.namespace.our_labels.remove(LEVEL);
+    let plan = plan_of(&world);
+    assert_eq!(findings(&plan)[0].differences[0].claim, Claim::unknown());
+}
+
+#[test]
+fn a_label_of_ours_that_nobody_asks_for_stays_where_it_is_on_record_or_one_of_pod_security() {
+    const AUDIT: &str = "pod-security.kubernetes.io/audit";
+    let mut world = converged(spec());
+    for key in [AUDIT, "example.com/recorded", "example.com/forged"] {
+        world.namespace.labels.insert(key.to_owned(), "baseline".to_owned());
+        world.namespace.our_labels.insert(key.to_owned());
+    }
+    let recorded = RecordedLabel {
+        value: "baseline".to_owned(),
+        baseline: "uid-gone".to_owned(),
+    };
+    world.prior.labels.insert("example.com/recorded".to_owned(), recorded);
+    world.namespace.labels.remove(LEVEL);
+    let plan = plan(REGISTRY, &world);
+    let labels = applied(&plan).unwrap();
+    assert_eq!(labels[AUDIT], "baseline");
+    assert_eq!(labels["example.com/recorded"], "baseline");
+    assert_eq!(labels.get("example.com/forged"), None);
+}
+
+#[test]
+fn a_stricter_level_that_only_an_audit_asks_for_is_told_and_not_applied() {
+    let mut world = converged(spec());
+    let stricter = json!({"mode": "Audit", "enforce": {"level": "restricted", "version": "v1.36"}});
+    let audits = json!({"namespaceSelector": {}, "podSecurity": stricter});
+    world.baselines.push(with_spec("audits", 2, audits));
+    let plan = plan(REGISTRY, &world);
+    assert_eq!(steps(&plan), [""; 0]);
+    let [finding] = findings(&plan)[..] else {
+        panic!("{:?}", findings(&plan))
+    };
+    assert_eq!((finding.kind, finding.mode), (FindingKind::Audited, Mode::Audit));
+    let difference = &finding.differences[0];
+    assert_eq!((&*difference.expected, &*difference.found), ("restricted", "baseline"));
+}

@@ -194,3 +194,37 @@ fn what_was_written_for_a_spec_that_was_replaced_meanwhile_goes_although_it_is_o
 fn once_a_namespace_was_judged_by_the_present_spec_such_a_name_is_somebody_elses() {
     assert_eq!(steps(&plan(REGISTRY, &unrecorded(Some(2)))), [""; 0]);
 }
+
+#[test]
+fn what_is_held_back_keeps_nothing_else_from_being_removed() {
+    let mut world = converged(full_spec());
+    world.cluster = Arc::default();
+    respec(&mut world, without_rules());
+    let plan = plan(REGISTRY, &world);
+    assert_eq!(plan.sections.iter().map(|s| s.held.len()).sum::<usize>(), 3);
+    assert!(steps(&plan).contains(&format!("delete {WEB}")));
+}
+
+#[test]
+fn what_an_audited_spec_leaves_of_a_replaced_one_comes_onto_the_record() {
+    let mut world = unrecorded(None);
+    Arc::make_mut(&mut world.baselines[0]).spec.mode = Mode::Audit;
+    let plan = plan(REGISTRY, &world);
+    assert_eq!(steps(&plan), [""; 0]);
+    assert_eq!(found(&plan), [(FindingKind::Surplus, "ResourceQuota/a".to_owned())]);
+    assert!(plan.inventory.contains_key(&id(&world, "ResourceQuota/a")));
+}
+
+#[test]
+fn what_is_left_over_from_a_section_is_told_for_the_baseline_that_had_it_and_for_no_other() {
+    let mut world = converged(full_spec());
+    let bare = || json!({"namespaceSelector": {}, "mode": "Enforce"});
+    world.baselines = vec![
+        with_spec("a", 0, bare()),
+        with_spec("b", 1, full_spec_but(json!({"access": null}))),
+    ];
+    let plan = plan(REGISTRY, &world);
+    let access = plan.sections.iter().find(|s| s.section == "access").unwrap();
+    assert_eq!(plan.baselines()[1].name, "b");
+    assert_eq!(access.askers.enforcing, [1]);
+}

@@ -266,28 +266,6 @@ fn what_was_never_enforced_here_waits_for_its_turn_when_the_exception_ends() {
 }
 
 #[test]
-fn what_is_new_beside_what_goes_does_not_keep_it_from_going() {
-    let mut world = older(converged(full_spec()));
-    let mut baseline = (*world.baselines[0]).clone();
-    let items = json!([{"name": "compute", "hard": {"pods": 50}}, {"name": "best-effort", "hard": {"pods": 1}}, {"name": "new", "hard": {"pods": 5}}]);
-    baseline.spec = serde_json::from_value(full_spec_but(json!({"resourceQuotas": {"items": items}}))).unwrap();
-    world.baselines = vec![Arc::new(baseline)];
-    let both = [
-        "ResourceQuota/security-baseline-compute",
-        "ResourceQuota/security-baseline-best-effort",
-    ];
-    waive(&mut world, json!([{"control": "resourceQuotas", "objects": both}]));
-    assert_eq!(
-        steps(&plan_of(&world)),
-        [
-            "create ResourceQuota/new",
-            "delete ResourceQuota/compute",
-            "delete ResourceQuota/best-effort"
-        ]
-    );
-}
-
-#[test]
 fn a_suspended_baseline_tells_what_is_waived_and_removes_nothing() {
     let mut world = converged(full_spec());
     respec(&mut world, full_spec_but(json!({"suspend": true})));

@@ -1,3 +1,4 @@
+mod ends;
 mod lost_answers;
 mod taken_over;
 

@@ -77,3 +77,18 @@ fn what_is_recreated_when_it_is_taken_over_is_kept_too_and_what_is_refused_is_no
     assert_eq!(attempt.taken_over.len(), 1, "once, although it was tried twice");
     assert!(attempt.taken_over[0].former.contains("cluster-admin"));
 }
+
+#[test]
+fn what_is_repaired_beside_something_that_is_taken_over_was_ours_before() {
+    let mut world = at_rest(full_spec());
+    quota(&mut world, "pods", "51", 10);
+    let other = id(&world, "ResourceQuota/best-effort");
+    meddle(&mut world, &other, |object| {
+        object["spec"]["hard"]["pods"] = json!("51")
+    });
+    world.prior.inventory.remove(&other);
+    let mut attempt = Attempt::default();
+    run(&mut attempt, &mut world, Ok(()));
+    let taken: Vec<_> = attempt.taken_over.iter().map(|t| t.object.clone()).collect();
+    assert_eq!(taken, [other.to_string()]);
+}

@@ -1,0 +1,220 @@
+//! What a report says in words.
+
+use k8s_openapi::jiff::SignedDuration;
+
+use super::*;
+use crate::core::merge::Conflict;
+use crate::core::world::testing::findings;
+use crate::core::world::{Undoes, Weakening};
+
+fn message<'a>(settled: &'a Settled, type_: &str) -> &'a str {
+    let condition = settled.report.conditions.iter().find(|c| c.type_ == type_).unwrap();
+    &condition.message
+}
+
+/// What is told of an object, or of a label on the namespace.
+fn told_of(settled: &Settled, reason: &str, object: &str) -> Vec<String> {
+    let notes = settled.report.controls.iter().flat_map(|c| &c.findings);
+    notes
+        .filter(|n| n.reason == reason && n.object.replace("security-baseline-", "") == object)
+        .map(|n| n.message.clone())
+        .collect()
+}
+
+#[test]
+fn the_conditions_say_what_holds() {
+    let rests = settled(&converged(full_spec()));
+    assert_eq!(message(&rests, "Ready"), "the namespace is in the declared state");
+    assert_eq!(message(&rests, "Drifted"), "nothing departs from what is declared");
+    let departs = settled(&drifted(full_spec()));
+    assert!(message(&departs, "Ready").starts_with("networkIsolation NetworkPolicy/"));
+    assert!(message(&departs, "Drifted").starts_with("the namespace departs from what is declared"));
+    let mut released = converged(full_spec());
+    released.baselines.clear();
+    assert!(message(&settled(&released), "Ready").starts_with("no baseline holds this namespace"));
+}
+
+#[test]
+fn the_first_thing_to_do_is_told_with_how_many_more_there_are() {
+    let mut world = bare(full_spec());
+    let all = findings(&plan(REGISTRY, &world)).len();
+    assert!(
+        settled(&world).members[0]
+            .message
+            .ends_with(&format!("(and {} more)", all - 1))
+    );
+    // What is held counts too: without the cluster's DNS, the deny of egress is held, and found no more.
+    std::sync::Arc::make_mut(&mut world.cluster).dns = None;
+    let held = plan(REGISTRY, &world);
+    assert_eq!(held.sections.iter().map(|s| s.held.len()).sum::<usize>(), 1);
+    assert_eq!(findings(&held).len(), all - 1);
+    assert!(
+        settled(&world).members[0]
+            .message
+            .ends_with(&format!("(and {} more)", all - 1))
+    );
+    let one = settled(&drifted(full_spec()));
+    assert!(!one.members[0].message.contains("more)"), "{}", one.members[0].message);
+}
+
+#[test]
+fn what_was_deleted_or_is_no_longer_declared_is_told_as_that() {
+    let mut world = converged(full_spec());
+    let web = id(&world, "NetworkPolicy/allow-web");
+    world.live.remove(&web);
+    assert_eq!(
+        told_of(&settled(&world), "Deleted", "NetworkPolicy/allow-web"),
+        ["was deleted"]
+    );
+    let mut world = converged(full_spec());
+    world.baselines = vec![with_spec(
+        "b",
+        1,
+        full_spec_but(json!({"limitRanges": null, "podSecurity": {"warn": null}})),
+    )];
+    let surplus = settled(&world);
+    assert_eq!(
+        told_of(&surplus, "Surplus", "LimitRange/defaults"),
+        ["is no longer declared"]
+    );
+    assert_eq!(
+        told_of(&surplus, "Surplus", "Namespace/team-a"),
+        [
+            "metadata.labels[pod-security.kubernetes.io/warn]: declared nothing, found restricted",
+            "metadata.labels[pod-security.kubernetes.io/warn-version]: declared nothing, found latest",
+        ]
+    );
+}
+
+#[test]
+fn what_undoes_a_control_is_told_by_what_it_does() {
+    let mut world = converged(full_spec());
+    let weakening = Weakening {
+        undoes: vec![Undoes::Ingress],
+        narrower: Vec::new(),
+        what: "it allows all ingress".to_owned(),
+    };
+    let id = crate::core::object::ChildId {
+        kind: crate::controls::kind_named("NetworkPolicy").unwrap(),
+        name: "open".to_owned(),
+    };
+    world.foreign.insert(id.clone(), weakening.clone().into());
+    let undone = settled(&world);
+    assert_eq!(
+        told_of(&undone, "Weakened", "NetworkPolicy/open"),
+        ["it allows all ingress"]
+    );
+    assert_eq!(undone.members[0].standing, Standing::Weakened);
+    // What does so for some pods only is a warning of the section that it is about, and of no other.
+    let narrower = Weakening {
+        undoes: Vec::new(),
+        narrower: weakening.undoes,
+        what: "it allows all ingress of some pods".to_owned(),
+    };
+    world.foreign.insert(id, narrower.into());
+    let opened = settled(&world);
+    let controls = opened.report.controls.iter();
+    let warned = controls.flat_map(|c| c.warnings.iter().map(|w| (c.name.as_str(), w.reason.as_str())));
+    assert_eq!(warned.collect::<Vec<_>>(), [("networkIsolation", "WeakenedInPart")]);
+    assert_eq!(opened.members[0].standing, Standing::Compliant);
+}
+
+#[test]
+fn who_keeps_undoing_a_repair_is_named_and_an_admission_is_not_called_a_client() {
+    let mut world = converged(full_spec());
+    assert_eq!(condition(&settled(&world), "Contested"), pair("False", "NotContested"));
+    for _ in 0..3 {
+        world.now += SignedDuration::from_secs(60);
+        world.fights.reverted("Role/x", "rules", "helm", world.now);
+    }
+    let reverted = settled(&world);
+    assert_eq!(condition(&reverted, "Contested"), pair("True", Contest::REVERTED));
+    let sentence = message(&reverted, "Contested");
+    assert!(
+        sentence.starts_with("Role/x: helm (as it calls itself) keeps changing rules, "),
+        "{sentence}"
+    );
+    assert_eq!(reverted.members[0].contested.as_deref(), Some(sentence));
+
+    let mut world = converged(full_spec());
+    world.fights.rewritten("Role/x", false, world.now);
+    let rewritten = settled(&world);
+    assert_eq!(condition(&rewritten, "Contested"), pair("True", Contest::REWRITTEN));
+    let sentence = message(&rewritten, "Contested");
+    assert!(
+        sentence.starts_with("Role/x: what is written is changed on its way ("),
+        "{sentence}"
+    );
+}
+
+/// A baseline with a quota of this name that counts pods of this scope.
+fn scoped(name: &str, created: i64, mode: &str, quotas: &[(&str, &str)]) -> std::sync::Arc<Baseline> {
+    let items: Vec<_> = quotas
+        .iter()
+        .map(|(quota, scope)| json!({"name": quota, "hard": {"pods": 1}, "scopes": [scope]}))
+        .collect();
+    let spec = json!({"namespaceSelector": {}, "mode": mode, "resourceQuotas": {"items": items}});
+    with_spec(name, created, spec)
+}
+
+#[test]
+fn a_baseline_that_yields_is_in_conflict_and_the_one_that_holds_is_not() {
+    let mut world = bare_world(vec![
+        scoped("older", 1, "Enforce", &[("q", "BestEffort")]),
+        scoped("younger", 2, "Enforce", &[("q", "Terminating")]),
+    ]);
+    let standings = |world: &World| -> Vec<(Standing, String)> {
+        let members = settled(world).members.into_iter();
+        members.map(|m| (m.standing, m.reason)).collect()
+    };
+    assert_eq!(
+        standings(&world),
+        [
+            (Standing::Pending, "Missing".to_owned()),
+            (Standing::Conflict, "Conflict".to_owned())
+        ]
+    );
+    // What could not be written is told first: it concerns both.
+    let plan = plan(REGISTRY, &world);
+    let failure = Failure {
+        reason: "Forbidden",
+        message: "no".to_owned(),
+    };
+    let mut attempt = Attempt::default();
+    attempt.absorb(&world, &plan, &[(plan.actions[0].clone(), Err(failure))], world.now);
+    let blocked = settle(&world, &plan, &attempt, GO).members;
+    assert!(
+        blocked
+            .iter()
+            .all(|m| m.standing == Standing::Blocked && m.reason == "Forbidden")
+    );
+    crate::core::world::testing::carry_out(&mut world, &plan);
+    assert_eq!(
+        standings(&world),
+        [
+            (Standing::Compliant, String::new()),
+            (Standing::Conflict, "Conflict".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn a_conflict_that_only_an_audit_has_is_told_after_those_of_what_is_enforced_and_each_once() {
+    let world = bare_world(vec![
+        scoped("older", 1, "Enforce", &[("p", "BestEffort"), ("q", "BestEffort")]),
+        scoped("younger", 2, "Enforce", &[("q", "Terminating")]),
+        scoped("audits", 3, "Audit", &[("p", "Terminating")]),
+    ]);
+    let plan = plan(REGISTRY, &world);
+    let objects = |conflicts: Vec<&Conflict>| conflicts.iter().map(|c| c.object.clone()).collect::<Vec<_>>();
+    let asked = plan.effective.asked.as_ref().unwrap();
+    assert_eq!(
+        objects(asked.conflicts.iter().collect()),
+        ["ResourceQuota/p", "ResourceQuota/q"]
+    );
+    assert_eq!(
+        objects(plan.conflicts().collect()),
+        ["ResourceQuota/q", "ResourceQuota/p"]
+    );
+    assert_eq!(settled(&world).report.conflicts.len(), 2);
+}
