@@ -34,6 +34,8 @@ pub struct Run {
     pub began: Timestamp,
     /// User and system time meanwhile, in seconds.
     pub cpu: f64,
+    /// The same of the control plane's processes.
+    pub server: f64,
 }
 
 /// From the bare cluster to the baseline, by the operator, which then rests.
@@ -46,15 +48,17 @@ pub async fn operator(bench: &Bench) -> Result<(Run, Stage)> {
     let log = fleet.plane.audit();
     let mark = log.mark()?;
     let before = usage(stage.operator.pid())?;
+    let server = fleet.server_cpu().await?;
     let began = baseline.create().await?;
     let whole = |tally: &Tally| tally.reported() == fleet.count && tally.children.len() >= fleet.count * CHILDREN;
     let tally = follow(&log, mark, QUIET, bench.patience(), whole).await?;
     baseline.compliant(fleet.count).await?;
     let cpu = usage(stage.operator.pid())?.cpu - before.cpu;
-    Ok((run(began, tally, cpu)?, stage))
+    let server = fleet.server_cpu().await? - server;
+    Ok((run(began, tally, cpu, server)?, stage))
 }
 
-fn run(began: Timestamp, tally: Tally, cpu: f64) -> Result<Run> {
+fn run(began: Timestamp, tally: Tally, cpu: f64, server: f64) -> Result<Run> {
     let last_report = tally.last_report.unwrap_or(began);
     Ok(Run {
         children: seconds(began, tally.last_child()?),
@@ -62,6 +66,7 @@ fn run(began: Timestamp, tally: Tally, cpu: f64) -> Result<Run> {
         tally,
         began,
         cpu,
+        server,
     })
 }
 
@@ -76,6 +81,7 @@ async fn reference(bench: &Bench, recorded: &Recorded) -> Result<Run> {
         connections: recorded.connections,
     };
     let mut process = Process::start(fleet.target(), task).await?;
+    let server = fleet.server_cpu().await?;
     process.go().await?;
     let whole = |tally: &Tally| tally.reported() == fleet.count;
     let tally = follow(&log, mark, QUIET, bench.patience(), whole).await?;
@@ -89,7 +95,8 @@ async fn reference(bench: &Bench, recorded: &Recorded) -> Result<Run> {
     let sent = recording(&log, mark)?;
     let different = sent.difference(&recorded.recording);
     ensure!(different == 0, "{different} calls differ from the operator's");
-    run(Timestamp::from_microsecond(done.began)?, tally, done.cpu)
+    let server = fleet.server_cpu().await? - server;
+    run(Timestamp::from_microsecond(done.began)?, tally, done.cpu, server)
 }
 
 /// What the operator was seen to write, for the reference to write.
@@ -221,6 +228,12 @@ fn tell(bench: &mut Bench, operators: &[Run], references: &[Run]) {
         "CPU in convergence and until all is quiet",
         "s",
         &pairs(&|run| run.cpu),
+        Goal::None,
+    ));
+    report.add(Row::pairs(
+        "CPU of the control plane meanwhile",
+        "s",
+        &pairs(&|run| run.server),
         Goal::None,
     ));
     report.add(Row::pairs(

@@ -13,6 +13,7 @@ use kube::discovery::ApiResource;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::measure::usage;
 use crate::reference::{connections, write};
 use crate::support::{
     Component, ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Stage, eventually, install_yaml,
@@ -148,6 +149,15 @@ impl Fleet {
         self.idle().await
     }
 
+    /// What etcd, the API server and the controller manager have used of the processors, in seconds.
+    pub async fn server_cpu(&self) -> Result<f64> {
+        let mut cpu = 0.0;
+        for pid in self.plane.pids().await?.values() {
+            cpu += usage(*pid)?.cpu;
+        }
+        Ok(cpu)
+    }
+
     fn data(&self) -> PathBuf {
         self.plane.info().dir.join("etcd-data")
     }
@@ -263,6 +273,7 @@ pub fn unbraked(config: &mut Value) {
     config["brake"]["namespaces"] = json!(1_000_000);
     config["rollout"] = json!({"maxNamespacesPerMinute": 1_000_000, "stopAtRefusedPercent": 100});
     config["contestedPauseSeconds"] = json!(0);
+    if let Some(workers) = std::env::var("WORKERS").ok().and_then(|w| w.parse::<u32>().ok()) { config["workers"] = json!(workers); }
 }
 
 /// The name of a namespace of a set.
