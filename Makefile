@@ -57,6 +57,15 @@ test: need-cargo controlplane ## Run all tests: unit, property, contract, and in
 	grep -E '^test result:|^error: ' $(results) || true; \
 	exit $$status
 
+# Built optimised, the operator too. Cargo's own test harness has no part in it.
+.PHONY: bench
+bench: need-cargo controlplane ## Measure beside a bare client: N=300 namespaces, or N=10000 (an hour); PARTS=convergence,rest,... chooses.
+	@N='$(N)' PARTS='$(PARTS)' REPEATS='$(REPEATS)' $(CARGO) bench --locked --quiet --bench scale
+
+.PHONY: bench-smoke
+bench-smoke: need-cargo controlplane ## Check what no clock decides: requests for each object, requests at rest, writes at a start, memory.
+	@N='$(or $(N),200)' SMOKE=1 $(CARGO) bench --locked --quiet --bench scale
+
 .PHONY: lint
 lint: need-cargo need-go ## Check the format, and let the linters look (warnings are errors).
 	$(CARGO) fmt --all --check

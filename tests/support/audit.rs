@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{BufRead, BufReader, Seek, SeekFrom},
     path::PathBuf,
 };
 
@@ -23,6 +23,11 @@ pub struct Log {
 /// A place in the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
+
+impl Mark {
+    /// The begin of the log.
+    pub const START: Self = Self(0);
+}
 
 /// One request, counted once however many lines it has: a watch when it began, any other when it was done.
 #[derive(Clone, Debug)]
@@ -49,6 +54,8 @@ pub struct Request {
     pub body: Option<Value>,
     /// When the API server received it.
     pub at: jiff::Timestamp,
+    /// When the API server had answered it; of a watch, when it began.
+    pub done: jiff::Timestamp,
 }
 
 impl Request {
@@ -80,7 +87,16 @@ impl Log {
     /// # Errors
     /// When the log cannot be read.
     pub fn mark(&self) -> Result<Mark> {
-        Ok(Mark(self.read(0)?.0))
+        // Behind the last whole line: the API server may be in the middle of the next one.
+        let (mut log, mut end, mut line) = (self.open(Mark(0))?, 0, Vec::new());
+        loop {
+            line.clear();
+            let length = log.read_until(b'\n', &mut line)?;
+            if line.last() != Some(&b'\n') {
+                return Ok(Mark(end));
+            }
+            end += u64::try_from(length)?;
+        }
     }
 
     /// The requests whose line was written after `mark`, in the order of the log.
@@ -96,11 +112,32 @@ impl Log {
     /// # Errors
     /// As [`since`](Self::since).
     pub fn more(&self, mark: Mark) -> Result<(Mark, Vec<Request>)> {
-        let (end, text) = self.read(mark.0)?;
-        let mut begun = HashSet::new();
         let mut requests = Vec::new();
-        for line in text.lines() {
-            let event: Event = serde_json::from_str(line).with_context(|| format!("audit line {line}"))?;
+        let end = self.visit(mark, |request| {
+            requests.push(request);
+            Ok(())
+        })?;
+        Ok((end, requests))
+    }
+
+    /// Shows the requests whose line was written after `mark` one by one, so that a long log need not be held, and
+    /// answers the end of the log up to which they are.
+    ///
+    /// # Errors
+    /// When the log cannot be read or understood, and those of `show`.
+    pub fn visit(&self, mark: Mark, mut show: impl FnMut(Request) -> Result<()>) -> Result<Mark> {
+        let mut log = self.open(mark)?;
+        let (mut end, mut line) = (mark.0, String::new());
+        let mut begun = HashSet::new();
+        loop {
+            line.clear();
+            let length = log.read_line(&mut line)?;
+            // The API server may be in the middle of the next one.
+            if !line.ends_with('\n') {
+                return Ok(Mark(end));
+            }
+            end += u64::try_from(length)?;
+            let event: Event = serde_json::from_str(&line).with_context(|| format!("audit line {line}"))?;
             let counts = match event.stage.as_str() {
                 "ResponseStarted" => event.verb == "watch" && begun.insert(event.audit_id.clone()),
                 // The end of a watch is not its beginning, but one that was refused may have no other line.
@@ -110,10 +147,9 @@ impl Log {
                 _ => false,
             };
             if counts {
-                requests.push(event.into());
+                show(event.into())?;
             }
         }
-        Ok((Mark(end), requests))
     }
 
     /// The requests since `mark` that ask for a change of a stored object.
@@ -124,15 +160,10 @@ impl Log {
         Ok(self.since(mark)?.into_iter().filter(Request::is_write).collect())
     }
 
-    /// The whole lines from `begin` on, and where they end. The API server may be in the middle of the next one.
-    fn read(&self, begin: u64) -> Result<(u64, String)> {
+    fn open(&self, from: Mark) -> Result<BufReader<File>> {
         let mut file = File::open(&self.path).with_context(|| self.path.display().to_string())?;
-        file.seek(SeekFrom::Start(begin))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        bytes.truncate(whole);
-        Ok((begin + u64::try_from(whole)?, String::from_utf8(bytes)?))
+        file.seek(SeekFrom::Start(from.0))?;
+        Ok(BufReader::new(file))
     }
 }
 
@@ -153,6 +184,7 @@ struct Event {
     response_status: Option<ResponseStatus>,
     request_object: Option<Value>,
     request_received_timestamp: jiff::Timestamp,
+    stage_timestamp: jiff::Timestamp,
 }
 
 #[derive(Default, Deserialize)]
@@ -191,6 +223,7 @@ impl From<Event> for Request {
             uri: event.request_uri,
             body: event.request_object,
             at: event.request_received_timestamp,
+            done: event.stage_timestamp,
         }
     }
 }

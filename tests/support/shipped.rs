@@ -131,6 +131,19 @@ impl Stage {
         Ok((Self::run(plane, binary, shipped).await?, proxy))
     }
 
+    /// The same where what is shipped has been installed before, without waiting until the operator is ready.
+    ///
+    /// # Errors
+    /// When there is no ServiceAccount for the operator, or no such executable.
+    pub async fn spawn(plane: &ControlPlane, binary: &Path, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        let shipped = Shipped::read(change)?;
+        Ok(Self {
+            operator: Operator::spawn(plane, shipped.options(binary)).await?,
+            binary: binary.to_owned(),
+            shipped,
+        })
+    }
+
     async fn run(plane: &ControlPlane, binary: &Path, shipped: Shipped) -> Result<Self> {
         let mut operator = Operator::spawn(plane, shipped.options(binary)).await?;
         operator.ready(std::time::Duration::from_secs(60)).await?;
