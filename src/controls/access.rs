@@ -106,6 +106,14 @@ impl Control for Access {
         }
     }
 
+    fn is_templated(&self, spec: &SecurityBaselineSpec) -> bool {
+        let bindings = spec.access.iter().flat_map(|section| &section.bindings);
+        bindings.flat_map(|binding| &binding.subjects).any(|subject| {
+            let namespace = subject.namespace.as_deref().unwrap_or_default();
+            subject.name.contains(NAMESPACE) || namespace.contains(NAMESPACE)
+        })
+    }
+
     fn render(&self, spec: &SecurityBaselineSpec, namespace: &NamespaceFacts, cluster: &ClusterFacts) -> Rendered {
         let mut rendered = Rendered::default();
         let Some(section) = &spec.access else { return rendered };

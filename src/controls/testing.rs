@@ -21,8 +21,11 @@ pub(super) fn differ(kind: &ChildKind, a: &Value, b: &Value) {
 
 /// Whether these fields, live, are weaker than those that are asked for.
 pub(super) fn is_weaker(kind: &'static ChildKind, asked: &Value, live_fields: &Value) -> bool {
-    let asked = Child::new(kind, "component", "name", asked.clone()).canonical();
-    (kind.weaker)(&asked, &Canonical::of(kind, &live(kind, live_fields.clone())))
+    let asked = Child::new(kind, "component", "name", asked.clone());
+    (kind.weaker)(
+        asked.canonical(),
+        &Canonical::of(kind, &live(kind, live_fields.clone())),
+    )
 }
 
 /// A live object with these fields, as the operator created it.

@@ -99,7 +99,7 @@ fn takes_away(control: &dyn Control, was: &Rendered, is: &Rendered, held: bool) 
     was.children
         .iter()
         .any(|child| match is.children.iter().find(|c| c.id == child.id) {
-            Some(now) => (child.id.kind.weaker)(&child.canonical(), &now.canonical()),
+            Some(now) => (child.id.kind.weaker)(child.canonical(), now.canonical()),
             // What is merely held back stays as it is.
             None => {
                 let kept_back = is.held.iter().any(|held| held.id.as_ref() == Some(&child.id));

@@ -39,7 +39,12 @@ pub trait Control: Sync {
 
     /// Whether an object that protects does more of that than before, beyond granting or allowing less.
     fn tightens(&self, before: &Child, after: &Child) -> bool {
-        (after.id.kind.weaker)(&after.canonical(), &before.canonical())
+        (after.id.kind.weaker)(after.canonical(), before.canonical())
+    }
+
+    /// Whether what the section means depends on the namespace.
+    fn is_templated(&self, _spec: &SecurityBaselineSpec) -> bool {
+        false
     }
 
     /// What the section means in this namespace.

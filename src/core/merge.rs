@@ -16,6 +16,7 @@ mod limit_ranges;
 mod network;
 mod pod_security;
 mod quotas;
+mod renderings;
 mod withdrawn;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub use pod_security::newness;
 
+use self::renderings::Renderings;
 use self::withdrawn::without_withdrawn;
 use super::control::Registry;
 use super::object::ChildId;
@@ -80,6 +82,8 @@ pub struct Merged {
     pub values: BTreeMap<&'static str, Vec<Supplied>>,
     /// What could not be merged.
     pub conflicts: Vec<Conflict>,
+    /// What the sections mean, as far as it was asked for.
+    renderings: Renderings,
 }
 
 /// A value that applies, and who asked for it.
@@ -197,7 +201,7 @@ fn note(
     for control in registry {
         let rendered = control.render(whole, &namespace, &cluster);
         let enforces = control.mode(writes).is_some();
-        let ids = rendered.children.into_iter().map(|child| child.id);
+        let ids = rendered.children.iter().map(|child| child.id.clone());
         // What cannot be said without knowing the cluster is held here, and asked for all the same.
         for id in ids.chain(rendered.held.into_iter().filter_map(|held| held.id)) {
             children.entry(id).or_default().add(place, enforces);
@@ -227,6 +231,7 @@ fn merged(shares: &[(usize, SecurityBaselineSpec)]) -> Merged {
         spec,
         values,
         conflicts,
+        ..
     } = &mut merged;
     let mut take = |section: &'static str, supplied: Vec<Supplied>, clashes: Vec<Conflict>| {
         if !supplied.is_empty() {

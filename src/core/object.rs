@@ -6,6 +6,8 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value, json};
 
@@ -90,15 +92,36 @@ impl fmt::Display for ChildId {
     }
 }
 
-/// A child as a baseline asks for it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Child {
+/// A child as a baseline asks for it. Thousands of namespaces ask for the same: a clone costs nothing, and what is worked
+/// out of one is worked out once.
+#[derive(Clone, Debug)]
+pub struct Child(Arc<Asked>);
+
+/// What is asked for of a child.
+#[derive(Debug)]
+pub struct Asked {
     /// Which child.
     pub id: ChildId,
     /// The control that asks for it, as the value of its `component` label.
     pub component: &'static str,
     /// The fields that we own.
     pub fields: Map<String, Value>,
+    /// Its canonical form and the digest of that, once somebody asked.
+    form: OnceLock<(Canonical, Digest)>,
+}
+
+impl Deref for Child {
+    type Target = Asked;
+
+    fn deref(&self) -> &Asked {
+        &self.0
+    }
+}
+
+impl PartialEq for Child {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, self.component, &self.fields) == (&other.id, other.component, &other.fields)
+    }
 }
 
 impl Child {
@@ -109,14 +132,15 @@ impl Child {
             // Typed objects serialise to maps; anything else would be a mistake here, and shows as an empty child.
             _ => Map::new(),
         };
-        Self {
+        Self(Arc::new(Asked {
             id: ChildId {
                 kind,
                 name: format!("{RESERVED_PREFIX}{name}"),
             },
             component,
             fields,
-        }
+            form: OnceLock::new(),
+        }))
     }
 
     /// The whole object, as it is sent when it is created.
@@ -163,8 +187,21 @@ impl Child {
     }
 
     /// The canonical form of the child as asked for.
-    pub fn canonical(&self) -> Canonical {
-        Canonical::of(self.id.kind, &self.to_object(""))
+    pub fn canonical(&self) -> &Canonical {
+        &self.form().0
+    }
+
+    /// The digest of its canonical form.
+    pub fn digest(&self) -> Digest {
+        self.form().1
+    }
+
+    fn form(&self) -> &(Canonical, Digest) {
+        self.form.get_or_init(|| {
+            let canonical = Canonical::of(self.id.kind, &self.to_object(""));
+            let digest = canonical.digest();
+            (canonical, digest)
+        })
     }
 
     fn labels(&self) -> Map<String, Value> {
@@ -246,6 +283,11 @@ impl Digest {
         let mut short = [0; 16];
         hasher.finalize_xof().fill(&mut short);
         Self(short)
+    }
+
+    /// The digest of nothing: no object has it.
+    pub const fn unseen() -> Self {
+        Self([0; 16])
     }
 
     /// Reads what [`fmt::Display`] wrote.

@@ -10,6 +10,7 @@ mod weakened;
 
 pub use first::Check;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use serde_json::Value;
 use super::control::{Control, Held, LabelRule, Registry};
 use super::drift::Difference;
 use super::exceptions::Waived;
-use super::merge::{Askers, Effective, merge};
+use super::merge::{Askers, Effective, Merged, merge};
 use super::object::{Child, ChildId, Digest};
 use super::world::{Baseline, Kept, Recorded, RecordedLabel, World};
 use crate::api::v1alpha1::{DeletionPolicy, Mode, SecurityBaselineSpec};
@@ -260,9 +261,14 @@ struct Section {
 fn section(control: &dyn Control, world: &World, effective: &Effective, specs: &waived::Specs) -> Option<Section> {
     let name = control.section();
     let askers = effective.sections.get(name)?.clone();
-    let render = |spec| control.render(spec, &world.namespace, &world.cluster);
-    let enforced = render(&specs.enforced);
-    let asked = specs.asked.as_deref().map(render);
+    let render = |left: &Cow<SecurityBaselineSpec>, merged: &Merged| match left {
+        Cow::Borrowed(_) => merged.rendered(control, &world.namespace, &world.cluster),
+        // Something is waived here.
+        Cow::Owned(left) => Arc::new(control.render(left, &world.namespace, &world.cluster)),
+    };
+    let enforced = render(&specs.enforced, &effective.enforced);
+    let asked = specs.asked.as_ref().zip(effective.asked.as_ref());
+    let asked = asked.map(|(left, merged)| render(left, merged));
     let suspended = |place: &usize| effective.baselines.get(*place).is_some_and(|b| b.spec.suspend);
     let paused = (askers.enforcing.is_empty() && askers.auditing.iter().any(suspended)).then_some("Suspended");
     let mut section = Section {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::GroupVersionKind;
+use kube::core::request::Request as Resource;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -97,19 +98,41 @@ fn params(dry_run: bool) -> PostParams {
     }
 }
 
+/// Creates an object as it is, and answers it as it was stored.
+async fn post(
+    context: &Context,
+    namespace: &str,
+    kind: &ChildKind,
+    object: &Value,
+    dry_run: bool,
+) -> kube::Result<Value> {
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    let resource = Resource::new(api(context, namespace, kind).resource_url());
+    let request = resource
+        .create(&params(dry_run), body)
+        .map_err(kube::Error::BuildRequest)?;
+    in_time(context.client.request(request)).await
+}
+
+/// Replaces an object, and answers it as it was stored.
+async fn put(context: &Context, namespace: &str, id: &ChildId, object: &Value) -> kube::Result<Value> {
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    let resource = Resource::new(api(context, namespace, id.kind).resource_url());
+    let request = resource.replace(&id.name, &params(false), body);
+    in_time(context.client.request(request.map_err(kube::Error::BuildRequest)?)).await
+}
+
 async fn create(context: &Context, world: &World, child: &Child) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
-    let object = object(child.to_object(namespace))?;
-    let written = in_time(api(context, namespace, child.id.kind).create(&params(false), &object)).await?;
+    let written = post(context, namespace, child.id.kind, &child.to_object(namespace), false).await?;
     Ok(take_up(context, child, written, false))
 }
 
 async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
-    let replacement = object(child.to_replacement(namespace, live))?;
-    let api = api(context, namespace, child.id.kind);
-    let written = in_time(api.replace(&child.id.name, &params(false), &replacement)).await?;
-    let unchanged = written.metadata.resource_version == replacement.metadata.resource_version;
+    let replacement = child.to_replacement(namespace, live);
+    let written = put(context, namespace, &child.id, &replacement).await?;
+    let unchanged = meta(&written, "resourceVersion") == meta(&replacement, "resourceVersion");
     if unchanged {
         false_alarm(context, namespace, Some(&child.id));
     }
@@ -134,13 +157,12 @@ fn false_alarm(context: &Context, namespace: &str, child: Option<&ChildId>) {
 /// refused (a grant that the operator may not hand out) must not cost the old one.
 async fn recreate(context: &Context, world: &World, child: &Child, uid: &str, version: &str) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
-    let api = api(context, namespace, child.id.kind);
     let mut trial = child.to_object(namespace);
     if let Some(metadata) = trial["metadata"].as_object_mut() {
         metadata.remove("name");
         metadata.insert("generateName".to_owned(), format!("{RESERVED_PREFIX}trial-").into());
     }
-    in_time(api.create(&params(true), &object(trial)?)).await?;
+    post(context, namespace, child.id.kind, &trial, true).await?;
     remove(context, namespace, &child.id, uid, version).await?;
     gone(context, namespace, &child.id, uid);
     create(context, world, child).await
@@ -248,14 +270,12 @@ fn gone(context: &Context, namespace: &str, id: &ChildId, uid: &str) {
 
 /// Takes up what the API server answered to a write of a child: its echo is then nothing new. Answers whether it is as
 /// it was sent.
-fn take_up(context: &Context, child: &Child, written: DynamicObject, unchanged: bool) -> Effect {
+fn take_up(context: &Context, child: &Child, written: Value, unchanged: bool) -> Effect {
     let kind = child.id.kind;
-    let Ok(written) = serde_json::to_value(written) else {
-        return Effect::Done;
-    };
+    let digest = Canonical::of(kind, &written).digest();
     let effect = if unchanged {
         Effect::Nothing
-    } else if Canonical::of(kind, &written).digest() == child.canonical().digest() {
+    } else if digest == child.digest() {
         Effect::Done
     } else {
         Effect::Rewritten
@@ -265,11 +285,7 @@ fn take_up(context: &Context, child: &Child, written: DynamicObject, unchanged: 
         meta(&written, "resourceVersion").to_owned(),
     );
     let mut index = context.index.lock();
-    index.child_seen(kind, written);
+    index.child_digested(kind, written, digest);
     index.answered(&namespace, Some(&child.id), &version, effect, context.clock.now());
     effect
-}
-
-fn object(value: Value) -> kube::Result<DynamicObject> {
-    serde_json::from_value(value).map_err(kube::Error::SerdeError)
 }

@@ -230,6 +230,10 @@ impl Sink for Children {
         name.starts_with(RESERVED_PREFIX) || weakened::may_weaken(self.0)
     }
 
+    fn knows(&self, context: &Context, namespace: &str, name: &str, version: &str) -> bool {
+        name.starts_with(RESERVED_PREFIX) && context.index.lock().knows_child(self.0, namespace, name, version)
+    }
+
     fn applied(&self, context: &Context, object: Value) {
         let namespace = meta(&object, "namespace").to_owned();
         let ours = meta(&object, "name").starts_with(RESERVED_PREFIX);
@@ -281,6 +285,10 @@ impl Sink for Children {
 struct Reports;
 
 impl Sink for Reports {
+    fn knows(&self, context: &Context, namespace: &str, name: &str, version: &str) -> bool {
+        name == BaselineReport::NAME && context.index.lock().knows_report(namespace, version)
+    }
+
     fn applied(&self, context: &Context, object: Value) {
         if meta(&object, "name") != BaselineReport::NAME {
             return;

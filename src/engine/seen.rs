@@ -9,14 +9,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ApiResource;
 use kube::core::DynamicResourceScope;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-/// An object of any kind that we watch. Each field beside the metadata is one that some of these kinds have.
+/// An object of any kind that we watch.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Text")]
+pub struct Seen {
+    /// Who it is, and nothing else of its metadata.
+    metadata: ObjectMeta,
+    text: Text,
+}
+
+/// The parts of an object as they came. Each field beside the metadata is one that some of the kinds have.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Seen {
-    metadata: ObjectMeta,
+struct Text {
+    metadata: Box<RawValue>,
     spec: Option<Box<RawValue>>,
     status: Option<Box<RawValue>>,
     rules: Option<Box<RawValue>>,
@@ -27,27 +36,61 @@ pub struct Seen {
     data: Option<Box<RawValue>>,
 }
 
+/// What tells one object from another, and one version of it from the next. To take its managedFields apart, most of it
+/// in a cluster's steady state, would be most of the work.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl TryFrom<Text> for Seen {
+    type Error = serde_json::Error;
+
+    fn try_from(text: Text) -> Result<Self, Self::Error> {
+        let Identity {
+            name,
+            namespace,
+            uid,
+            resource_version,
+        } = serde_json::from_str(text.metadata.get())?;
+        let metadata = ObjectMeta {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            ..ObjectMeta::default()
+        };
+        Ok(Self { metadata, text })
+    }
+}
+
 impl Seen {
     /// The whole object.
     pub fn into_value(self) -> Value {
-        let mut object = serde_json::json!({ "metadata": self.metadata });
+        let text = self.text;
         let fields = [
-            ("spec", self.spec),
-            ("status", self.status),
-            ("rules", self.rules),
-            ("roleRef", self.role_ref),
-            ("subjects", self.subjects),
-            ("endpoints", self.endpoints),
-            ("ports", self.ports),
-            ("data", self.data),
+            ("metadata", Some(text.metadata)),
+            ("spec", text.spec),
+            ("status", text.status),
+            ("rules", text.rules),
+            ("roleRef", text.role_ref),
+            ("subjects", text.subjects),
+            ("endpoints", text.endpoints),
+            ("ports", text.ports),
+            ("data", text.data),
         ];
+        let mut object = Map::new();
         for (field, text) in fields {
             if let Some(text) = text {
                 // It was JSON when it came.
-                object[field] = serde_json::from_str(text.get()).unwrap_or_default();
+                object.insert(field.to_owned(), serde_json::from_str(text.get()).unwrap_or_default());
             }
         }
-        object
+        Value::Object(object)
     }
 }
 

@@ -36,6 +36,10 @@ pub trait Sink: Send + Sync + 'static {
     fn concerns(&self, _name: &str) -> bool {
         true
     }
+    /// Whether an object is known as of this very version: then there is nothing in it to see.
+    fn knows(&self, _context: &Context, _namespace: &str, _name: &str, _version: &str) -> bool {
+        false
+    }
     /// An object is there, or changed.
     fn applied(&self, context: &Context, object: Value);
     /// An object is gone.
@@ -125,7 +129,7 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                         if !sink.concerns(&place(&object).1) => {}
                     Event::InitApply(object) => {
                         shown.insert(place(&object));
-                        sink.applied(&context, object.into_value());
+                        see(&context, &*sink, object);
                     }
                     Event::InitDone => {
                         for (namespace, name) in sink.known(&context).difference(&shown) {
@@ -135,7 +139,7 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                         progress.listed.store(true, Ordering::Release);
                         progress.changed.notify_waiters();
                     }
-                    Event::Apply(object) => sink.applied(&context, object.into_value()),
+                    Event::Apply(object) => see(&context, &*sink, object),
                     Event::Delete(object) => {
                         let (namespace, name) = place(&object);
                         let last = Last {
@@ -162,6 +166,16 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                 tokio::time::sleep(pause).await;
             }
         }
+    }
+}
+
+/// Has an object taken up, unless it is known already.
+fn see(context: &Context, sink: &dyn Sink, object: Seen) {
+    let metadata = object.meta();
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let (namespace, name) = place(&object);
+    if !sink.knows(context, &namespace, &name, &text(&metadata.resource_version)) {
+        sink.applied(context, object.into_value());
     }
 }
 

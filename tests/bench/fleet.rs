@@ -273,7 +273,9 @@ pub fn unbraked(config: &mut Value) {
     config["brake"]["namespaces"] = json!(1_000_000);
     config["rollout"] = json!({"maxNamespacesPerMinute": 1_000_000, "stopAtRefusedPercent": 100});
     config["contestedPauseSeconds"] = json!(0);
-    if let Some(workers) = std::env::var("WORKERS").ok().and_then(|w| w.parse::<u32>().ok()) { config["workers"] = json!(workers); }
+    if let Some(workers) = std::env::var("WORKERS").ok().and_then(|w| w.parse::<u32>().ok()) {
+        config["workers"] = json!(workers);
+    }
 }
 
 /// The name of a namespace of a set.

@@ -30,7 +30,7 @@ fn sample(kind: &ChildKind) -> Value {
 fn after(kind: &'static ChildKind, change: impl FnOnce(&mut Value)) -> bool {
     let mut object = live(kind, sample(kind));
     change(&mut object);
-    let asked = Child::new(kind, "component", "name", sample(kind)).canonical();
+    let asked = Child::new(kind, "component", "name", sample(kind)).canonical().clone();
     (kind.weaker)(&asked, &Canonical::of(kind, &object))
 }
 

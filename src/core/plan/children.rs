@@ -23,7 +23,7 @@ pub(super) fn keep(
     plan: &mut Plan,
 ) -> Option<Held> {
     let asked = child.canonical();
-    let wanted = asked.digest();
+    let wanted = child.digest();
     plan.wanted.insert(child.id.clone(), wanted);
     let recorded = world.prior.inventory.get(&child.id).filter(|r| !r.is_orphaned());
     let Some(live) = world.live.get(&child.id) else {
@@ -65,7 +65,7 @@ pub(super) fn keep(
         object: child.id.to_string(),
         mode,
         kind,
-        differences: differences(&asked, &canonical, object),
+        differences: differences(asked, &canonical, object),
     });
     if mode == Mode::Enforce {
         let terminating = object["metadata"]["deletionTimestamp"].is_string();
@@ -108,7 +108,7 @@ pub(super) fn audited(enforced: &Child, asked: &Child) -> Option<Finding> {
         mode: Mode::Audit,
         kind: FindingKind::Audited,
         // Nobody did this: there is no live object to claim it.
-        differences: differences(&canonical, &enforced, &serde_json::Value::Null),
+        differences: differences(canonical, enforced, &serde_json::Value::Null),
     })
 }
 
@@ -213,7 +213,7 @@ fn inherited(registry: Registry, world: &World) -> BTreeMap<ChildId, Recorded> {
             .flat_map(|control| control.render(spec, &world.namespace, &world.cluster).children);
         for child in children.filter(|child| !world.prior.inventory.contains_key(&child.id)) {
             if let Some(live) = world.live.get(&child.id) {
-                inherited.insert(child.id, record(baseline, live, live.digest));
+                inherited.insert(child.id.clone(), record(baseline, live, live.digest));
             }
         }
     }

@@ -32,8 +32,7 @@ fn weaker(world: &World, action: &Action) -> bool {
         Step::Create(child) => child.id.kind.grants.is_empty(),
         Step::Replace { child, .. } | Step::Recreate { child, .. } => {
             let object = world.live.get(&child.id).and_then(|live| live.object.as_ref());
-            object
-                .is_none_or(|object| (child.id.kind.weaker)(&child.canonical(), &Canonical::of(child.id.kind, object)))
+            object.is_none_or(|object| (child.id.kind.weaker)(child.canonical(), &Canonical::of(child.id.kind, object)))
         }
         // What is no longer asked for may be a grant; a level that is not as asked for is lower.
         Step::Delete { .. } | Step::Label(_) => true,

@@ -144,7 +144,7 @@ fn tightens(world: &World, section: &Section, action: &Action) -> bool {
         Step::Replace { child, live } | Step::Recreate { child, live, .. } => {
             let live = Canonical::of(child.id.kind, live);
             let as_written = recorded(child).is_none_or(|recorded| recorded.digest == Some(live.digest()));
-            as_written && (child.id.kind.weaker)(&child.canonical(), &live)
+            as_written && (child.id.kind.weaker)(child.canonical(), &live)
         }
         Step::Label(_) => !raised(world, section).is_empty(),
         Step::Delete { .. } => false,

@@ -67,11 +67,11 @@ pub(super) fn adopt(registry: Registry, world: &World, effective: &Effective, pl
             let (Some(live), Some((waived, (owner, _)))) = (unrecorded, waived) else {
                 continue;
             };
-            if live.digest != child.canonical().digest() {
+            if live.digest != child.digest() {
                 continue;
             }
             let Some(object) = &live.object else {
-                plan.unread.push(child.id);
+                plan.unread.push(child.id.clone());
                 continue;
             };
             let its = world
@@ -89,7 +89,7 @@ pub(super) fn adopt(registry: Registry, world: &World, effective: &Effective, pl
                     baseline: owner.uid.clone(),
                     digest: Some(live.digest),
                 };
-                plan.inventory.insert(child.id, recorded);
+                plan.inventory.insert(child.id.clone(), recorded);
             }
         }
     }

@@ -3,8 +3,33 @@
 use super::*;
 
 impl Index {
+    /// Whether a child is known as of this very version: its event was overtaken by the answer to our own write, or it is
+    /// listed once more.
+    pub fn knows_child(&mut self, kind: &'static ChildKind, namespace: &str, name: &str, version: &str) -> bool {
+        let id = ChildId {
+            kind,
+            name: name.to_owned(),
+        };
+        let entry = self.namespaces.get_mut(namespace);
+        let Some(child) = entry.and_then(|entry| entry.children.get_mut(&id)) else {
+            return false;
+        };
+        let same = |live: &Fingerprint| live.resource_version == version && live.digest != Digest::unseen();
+        let known = child.live.as_ref().is_some_and(same);
+        if known {
+            child.version = version_number(version);
+        }
+        known
+    }
+
     /// Takes up a child as an event or an answer shows it. Answers whether its namespace is to be looked at.
     pub fn child_seen(&mut self, kind: &'static ChildKind, object: Value) -> bool {
+        let digest = Canonical::of(kind, &object).digest();
+        self.child_digested(kind, object, digest)
+    }
+
+    /// The same of one whose digest was worked out already.
+    pub fn child_digested(&mut self, kind: &'static ChildKind, object: Value, digest: Digest) -> bool {
         let name = meta(&object, "name");
         if !name.starts_with(RESERVED_PREFIX) {
             return false;
@@ -18,7 +43,7 @@ impl Index {
         let live = Fingerprint {
             uid: meta(&object, "uid").to_owned(),
             resource_version: meta(&object, "resourceVersion").to_owned(),
-            digest: Canonical::of(kind, &object).digest(),
+            digest,
             kept: facts::kept(&object).map(Arc::new),
         };
         let (synced, kept) = (self.synced, self.evidence);
@@ -115,7 +140,7 @@ impl Index {
         let (Some(live), true) = (&mut child.live, child.version > 0 && child.wanted.is_some()) else {
             return false;
         };
-        live.digest = Digest::of(&Value::Null);
+        live.digest = Digest::unseen();
         self.evidence -= usize::from(child.evidence.take().is_some());
         true
     }

@@ -31,6 +31,12 @@ impl Index {
         synced && changed
     }
 
+    /// Whether the report of a namespace is known as of this very version.
+    pub fn knows_report(&self, namespace: &str, version: &str) -> bool {
+        let report = self.namespaces.get(namespace).and_then(|entry| entry.report.as_ref());
+        report.is_some_and(|report| report.resource_version == version)
+    }
+
     /// Takes up the report that we wrote.
     pub fn report_written(&mut self, namespace: &str, uid: &str, version: &str, status: &BaselineReportStatus) {
         let entry = self.entry(namespace);

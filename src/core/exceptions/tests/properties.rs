@@ -194,7 +194,7 @@ fn expected(child: &Child, named: &BTreeSet<String>) -> Option<Child> {
     if named.contains(&child.id.to_string()) {
         return None;
     }
-    let mut left = child.clone();
+    let left = child.clone();
     if child.id.kind.kind == "RoleBinding" {
         let role = &child.fields["roleRef"];
         let role = format!("{}/{}", role["kind"].as_str().unwrap(), role["name"].as_str().unwrap());
@@ -203,13 +203,15 @@ fn expected(child: &Child, named: &BTreeSet<String>) -> Option<Child> {
     if child.id.kind.kind != "NetworkPolicy" {
         return Some(left);
     }
-    let spec = left.fields["spec"].as_object_mut().unwrap();
+    let mut fields = child.fields.clone();
+    let spec = fields["spec"].as_object_mut().unwrap();
     let types = spec["policyTypes"].as_array_mut().unwrap();
     let waived = |direction: &str| named.contains(&format!("NetworkPolicy/security-baseline-default-deny-{direction}"));
     types.retain(|t| !waived(&t.as_str().unwrap().to_lowercase()));
     let isolates = !types.is_empty();
     spec.retain(|field, _| !waived(field));
-    isolates.then_some(left)
+    let name = child.id.name.trim_start_matches(crate::core::object::RESERVED_PREFIX);
+    isolates.then(|| Child::new(child.id.kind, child.component, name, fields.into()))
 }
 
 proptest! {

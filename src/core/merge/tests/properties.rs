@@ -17,7 +17,7 @@ fn meaning(spec: &SecurityBaselineSpec) -> BTreeMap<String, Value> {
         let Rendered { children, labels, held } = control.render(spec, &namespace(), &cluster());
         assert_eq!(held, [], "all is known of this cluster");
         for child in children {
-            let mut fields = child.canonical().0;
+            let mut fields = child.canonical().0.clone();
             for list in ["/spec/ingress", "/spec/egress", "/spec/limits", "/rules", "/subjects"] {
                 let Some(Value::Array(list)) = fields.pointer_mut(list) else {
                     continue;
