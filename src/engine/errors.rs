@@ -142,7 +142,8 @@ fn refusal(message: &str) -> String {
     let rules = message
         .split_once(ESCALATION)
         .map_or(message, |(_, rules)| rules.trim_start_matches(':').trim());
-    let rules = rules.split_whitespace().collect::<Vec<_>>().join(" ");
+    // The way out comes after them, however many there are.
+    let rules = bounded(&rules.split_whitespace().collect::<Vec<_>>().join(" "), 640);
     bounded(
         &format!(
             "the operator may not hand this out, since it does not have it: {rules}. An administrator grants it with a ClusterRole labelled securitybaseline.dev/aggregate-to-grantable: \"true\", or for a ClusterRole that is bound with its name in the ClusterRole security-baseline-operator:bind"
