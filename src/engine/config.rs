@@ -29,7 +29,7 @@ pub struct Config {
     /// How the cluster's DNS Service is found.
     #[serde(rename = "clusterDNS")]
     pub cluster_dns: ClusterDns,
-    /// How many namespaces are worked on at a time.
+    /// How many namespaces are worked on at a time, at most: less while the API server has too much to do.
     pub workers: u16,
     /// The share of a baseline's namespaces, in percent, that may be blocked or in conflict while it is still Ready.
     pub tolerated_percent: u8,
@@ -156,7 +156,7 @@ impl Default for Config {
             stop: false,
             excluded_namespaces: shipped_exclusions(),
             cluster_dns: ClusterDns::default(),
-            workers: 16,
+            workers: 64,
             tolerated_percent: 20,
             brake: Brake::default(),
             rollout: Rollout::default(),

@@ -18,6 +18,7 @@ pub mod exceptions;
 pub mod facts;
 pub mod http;
 pub mod index;
+pub mod limit;
 pub mod metrics;
 pub mod pace;
 pub mod preflight;

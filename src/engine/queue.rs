@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::limit::Limit;
+
 /// What is worked on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
@@ -28,23 +30,30 @@ pub enum Lane {
     Repair,
     /// A baseline changed, or the operator started.
     Rollout,
-    /// A namespace's report is to be written.
+    /// A namespace's report is to be written: something was repaired there, or found.
     Report,
+    /// The report of a namespace of a rollout is to be written. It is protected already; others are not yet.
+    Record,
     /// The status of a baseline or an exception is to be written.
     Status,
 }
 
 impl Lane {
     /// All lanes.
-    pub const ALL: [Self; 4] = [Self::Repair, Self::Rollout, Self::Report, Self::Status];
+    pub const ALL: [Self; 5] = [Self::Repair, Self::Rollout, Self::Report, Self::Record, Self::Status];
+
+    /// Whether it is about reports.
+    const fn is_of_reports(self) -> bool {
+        matches!(self, Self::Report | Self::Record)
+    }
 
     /// How many keys of the lane are taken in one round.
     const fn weight(self) -> u32 {
         match self {
-            Self::Repair => 8,
-            Self::Rollout => 3,
-            Self::Report => 2,
-            Self::Status => 1,
+            Self::Repair => 16,
+            Self::Rollout => 12,
+            Self::Report => 4,
+            Self::Record | Self::Status => 1,
         }
     }
 
@@ -54,6 +63,7 @@ impl Lane {
             Self::Repair => "repair",
             Self::Rollout => "rollout",
             Self::Report => "report",
+            Self::Record => "record",
             Self::Status => "status",
         }
     }
@@ -70,6 +80,9 @@ pub struct Job {
     pub since: Instant,
 }
 
+/// How many repairs more than else are worked on at a time: they do not wait until something of a rollout is done.
+pub const RESERVED: usize = 8;
+
 /// The queue.
 #[derive(Default)]
 pub struct Queue {
@@ -81,17 +94,36 @@ pub struct Queue {
 #[derive(Default)]
 struct Inner {
     closed: bool,
-    lanes: [VecDeque<Key>; 4],
+    lanes: [VecDeque<Key>; 5],
     /// Since when a key waits in a lane.
-    waiting: [HashMap<Key, Instant>; 4],
-    credit: [u32; 4],
+    waiting: [HashMap<Key, Instant>; 5],
+    credit: [u32; 5],
     running: HashMap<Key, Instant>,
     /// Keys to be put back into a lane later, by time.
     later: BTreeMap<Instant, BTreeSet<(Key, Lane)>>,
     delayed: HashMap<(Key, Lane), Instant>,
+    limit: Limit,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self::new(u16::MAX)
+    }
 }
 
 impl Queue {
+    /// A queue of which at most so many keys are worked on at a time.
+    pub fn new(most: u16) -> Self {
+        let queue = Self::default();
+        queue.inner.lock().limit = Limit::new(most);
+        queue
+    }
+
+    /// Takes up how a request of the work went: less is worked on at a time where the API server has too much to do.
+    pub fn answered(&self, well: bool, after: Duration) {
+        self.inner.lock().limit.answered(well, after, Instant::now());
+    }
+
     /// Puts a key into a lane, unless it waits there already.
     pub fn push(&self, key: Key, lane: Lane) {
         self.inner.lock().push(key, lane, Instant::now());
@@ -130,9 +162,7 @@ impl Queue {
                 let now = Instant::now();
                 inner.put_back(now);
                 if let Some(job) = inner.take(now) {
-                    if !inner.closed && inner.lanes.iter().any(|lane| !lane.is_empty())
-                        || !inner.lanes[Lane::Report as usize].is_empty()
-                    {
+                    if inner.has_work() {
                         self.changed.notify_one();
                     }
                     return job;
@@ -167,7 +197,7 @@ impl Queue {
             let given_back = self.given_back.notified();
             let idle = {
                 let inner = self.inner.lock();
-                inner.running.is_empty() && inner.lanes[Lane::Report as usize].is_empty()
+                inner.running.is_empty() && !inner.has_work()
             };
             if idle {
                 return;
@@ -195,6 +225,14 @@ impl Queue {
 }
 
 impl Inner {
+    /// Whether something waits that may be given out.
+    fn has_work(&self) -> bool {
+        let given_out = Lane::ALL
+            .into_iter()
+            .filter(|lane| !self.closed || lane.is_of_reports());
+        given_out.into_iter().any(|lane| !self.lanes[lane as usize].is_empty())
+    }
+
     fn push(&mut self, key: Key, lane: Lane, since: Instant) {
         let waiting = &mut self.waiting[lane as usize];
         if !waiting.contains_key(&key) {
@@ -248,11 +286,13 @@ impl Inner {
     }
 
     fn take(&mut self, now: Instant) -> Option<Job> {
+        let full = self.limit.allows();
         // Two rounds: when no lane with work has credit left, all get theirs anew.
         for _ in 0..2 {
             for lane in Lane::ALL {
                 let i = lane as usize;
-                if self.credit[i] == 0 || (self.closed && lane != Lane::Report) {
+                let room = if lane == Lane::Repair { full + RESERVED } else { full };
+                if self.running.len() >= room || self.credit[i] == 0 || (self.closed && !lane.is_of_reports()) {
                     continue;
                 }
                 let running = &self.running;
@@ -332,7 +372,7 @@ mod tests {
         queue.push(key("rollout"), Lane::Rollout);
         queue.push(key("report"), Lane::Report);
         let mut first = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..40 {
             let job = queue.next().await;
             first.push(name(&job));
             queue.done(&job);
@@ -342,6 +382,23 @@ mod tests {
             "{first:?}"
         );
         assert_eq!(first[0], "repair-0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repairs_do_not_wait_for_what_is_worked_on_already() {
+        let queue = Queue::new(1);
+        for k in ["a", "b"] {
+            queue.push(key(k), Lane::Rollout);
+        }
+        let first = queue.next().await;
+        let waits = tokio::time::timeout(Duration::from_secs(5), queue.next());
+        assert!(waits.await.is_err(), "one at a time");
+        queue.push(key("drifted"), Lane::Repair);
+        assert_eq!(name(&queue.next().await), "drifted");
+        queue.done(&first);
+        // The repair still runs.
+        let waits = tokio::time::timeout(Duration::from_secs(5), queue.next());
+        assert!(waits.await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

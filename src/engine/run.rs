@@ -20,7 +20,7 @@ use super::http::{Probes, routes};
 use super::index::Index;
 use super::metrics::Metrics;
 use super::pace::Pace;
-use super::queue::{Key, Lane, Queue};
+use super::queue::{Key, Lane, Queue, RESERVED};
 use super::watch::{Progress, watch};
 use super::work::worker;
 
@@ -71,7 +71,7 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
     let context = Arc::new(Context {
         pace: Pace::default(),
         index: Mutex::new(Index::new(config.clone())),
-        queue: Queue::default(),
+        queue: Queue::new(config.workers),
         metrics: Metrics::new()?,
         events,
         clock: Arc::new(SystemClock),
@@ -152,7 +152,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
         baselines::consider(&context, name).await;
     }
     look_at(&context, namespaces);
-    for _ in 0..context.config.workers {
+    for _ in 0..usize::from(context.config.workers) + RESERVED {
         let context = context.clone();
         tasks.spawn(async move {
             worker(context).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use kube::api::DynamicObject;
+use tokio::time::Instant;
 
 use super::Context;
 use super::apply::{Effect, api, apply};
@@ -68,7 +69,7 @@ async fn run(context: &Arc<Context>, job: &Job) {
     match (&job.key, job.lane) {
         (Key::Baseline(name), _) => baselines::attend(context, name).await,
         (Key::Exception(name), _) => exceptions::attend(context, name).await,
-        (Key::Namespace(name), Lane::Report) => report::report(context, name).await,
+        (Key::Namespace(name), Lane::Report | Lane::Record) => report::report(context, name).await,
         (Key::Namespace(name), _) => enforce(context, name, job).await,
     }
 }
@@ -124,11 +125,16 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
         };
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
     }
+    let lane = if job.lane == Lane::Rollout {
+        Lane::Record
+    } else {
+        Lane::Report
+    };
     let pause = context.index.lock().report_pause(name);
     if pause.is_zero() {
-        context.queue.push(job.key.clone(), Lane::Report);
+        context.queue.push(job.key.clone(), lane);
     } else {
-        context.queue.push_after(job.key.clone(), Lane::Report, pause);
+        context.queue.push_after(job.key.clone(), lane, pause);
     }
 }
 
@@ -148,7 +154,11 @@ struct Run {
 
 async fn carry_out(context: &Arc<Context>, name: &Arc<str>, world: &World, plan: &Plan, run: &mut Run) {
     for action in &plan.actions {
-        let failed = match apply(context, world, action).await {
+        let began = Instant::now();
+        let applied = apply(context, world, action).await;
+        let well = !matches!(applied, Err(Failed::Transient(..)));
+        context.queue.answered(well, began.elapsed());
+        let failed = match applied {
             Ok(effect) => {
                 // Anything else repaired nothing, and counts for nothing: what departs is told.
                 if effect == Effect::Done {
