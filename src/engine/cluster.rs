@@ -388,22 +388,15 @@ impl Sink for Baselines {
 /// Changes what is true of the cluster, and has every namespace looked at if that is news.
 fn learn(context: &Context, update: impl FnOnce(&mut ClusterFacts)) {
     let mut index = context.index.lock();
-    if !index.update_cluster(update) {
-        return;
-    }
-    let (look, baselines) = (
-        index.selected(),
-        index
-            .baselines()
-            .map(|(name, _)| name.clone())
-            .collect::<Vec<Arc<str>>>(),
-    );
+    let look = if index.update_cluster(update) {
+        index.selected()
+    } else {
+        Vec::new()
+    };
     drop(index);
     for namespace in look {
         enqueue(context, &namespace, Lane::Rollout);
     }
-    // Their statuses keep what was found, for the next start.
-    tell(context, baselines);
 }
 
 /// Objects of which a few matter together, such as the EndpointSlices of one Service.

@@ -137,7 +137,7 @@ async fn a_named_rule_for_some_pods_is_a_policy_of_its_own_in_its_directions_onl
 }
 
 #[tokio::test]
-async fn policies_follow_the_clusters_dns_and_hold_to_the_last_one_also_across_a_restart() {
+async fn policies_follow_the_clusters_dns_and_egress_waits_while_there_is_none() {
     let (plane, mut stage) = own().await;
     let set = Set::new(&plane, "follows").await;
     let namespace = set.namespace(&plane, "a").await;
@@ -164,57 +164,14 @@ async fn policies_follow_the_clusters_dns_and_hold_to_the_last_one_also_across_a
         .await;
     set.until_enforced(1).await;
 
-    // An operator that finds none holds to where DNS was found last, also in another life.
-    set.baseline_until(&set.name, "keeps where DNS is", |b| {
-        b["status"]["detectedDNS"]["ports"] == moved["ports"]
-    })
-    .await;
-    stage.operator.kill().unwrap();
+    // An operator that finds none leaves what is there, and denies nobody else's egress.
     let service = get(&set.admin, "Service", Some("kube-system"), "kube-dns")
         .await
         .unwrap();
-    delete(&set.admin, "Service", Some("kube-system"), "kube-dns").await;
-    stage.restart(&plane).await.unwrap();
-    let open = json!({"spec": {"egress": [{}]}});
-    merge(&set.admin, "NetworkPolicy", Some(&namespace), EGRESS, open)
-        .await
-        .unwrap();
-    set.object_until("NetworkPolicy", &namespace, EGRESS, "is put right", is_moved)
-        .await;
-    delete(&set.admin, "NetworkPolicy", Some(&namespace), EGRESS).await;
-    set.object_until("NetworkPolicy", &namespace, EGRESS, "is back", is_moved)
-        .await;
-    set.report_until(&namespace, "counts both", |r| r["status"]["drift"]["repaired"] == 2)
-        .await;
-    create(&set.admin, "Service", Some("kube-system"), again(&service))
-        .await
-        .unwrap();
-    let back = set.namespace(&plane, "back").await;
-    set.object_until("NetworkPolicy", &back, EGRESS, "is there", is_moved)
-        .await;
-    set.until_enforced(2).await;
-}
-
-/// A Service like one that was there.
-fn again(service: &Value) -> Value {
-    let mut again = service.clone();
-    again["metadata"] = json!({"name": service["metadata"]["name"], "labels": service["metadata"]["labels"]});
-    again.as_object_mut().unwrap().remove("status");
-    again
-}
-
-#[tokio::test]
-async fn egress_waits_while_no_dns_was_ever_found_and_comes_once_there_is_one() {
-    let (plane, mut stage) = own().await;
     stage.operator.kill().unwrap();
-    let set = Set::new(&plane, "waits").await;
-    let service = get(&set.admin, "Service", Some("kube-system"), "kube-dns")
-        .await
-        .unwrap();
     delete(&set.admin, "Service", Some("kube-system"), "kube-dns").await;
+    let late = set.namespace(&plane, "late").await;
     stage.restart(&plane).await.unwrap();
-    let late = set.namespace(&plane, "a").await;
-    set.baseline(both()).await;
     set.present("NetworkPolicy", &late, INGRESS).await;
     let report = set
         .report_until(&late, "says that DNS was not found", |r| {
@@ -230,11 +187,16 @@ async fn egress_waits_while_no_dns_was_ever_found_and_comes_once_there_is_one() 
     let stalled = set.until("Stalled", "True").await;
     assert_eq!(condition(&stalled, "Ready")["reason"], "Blocked");
     assert!(get(&set.admin, "NetworkPolicy", Some(&late), EGRESS).await.is_none());
-    create(&set.admin, "Service", Some("kube-system"), again(&service))
-        .await
-        .unwrap();
-    set.present("NetworkPolicy", &late, EGRESS).await;
-    set.until_enforced(1).await;
+    let kept = set.present("NetworkPolicy", &namespace, EGRESS).await;
+    assert!(is_moved(&kept), "{kept}");
+
+    let mut again = service;
+    again["metadata"] = json!({"name": "kube-dns", "labels": again["metadata"]["labels"]});
+    again.as_object_mut().unwrap().remove("status");
+    create(&set.admin, "Service", Some("kube-system"), again).await.unwrap();
+    set.object_until("NetworkPolicy", &late, EGRESS, "is there", is_moved)
+        .await;
+    set.until_enforced(2).await;
 }
 
 const CACHE: &str = "node-local-dns";

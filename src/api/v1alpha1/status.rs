@@ -1,15 +1,11 @@
 //! What the operator answers on a `SecurityBaseline`. Its size does not grow with the cluster: counts, and capped lists
 //! beside their true totals.
 
-use std::net::IpAddr;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use super::{NetworkPeer, NetworkPort};
 
 /// What holds, and what does not.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,11 +30,6 @@ pub struct SecurityBaselineStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "applied_spec")]
     pub enforced_before: Option<Value>,
-    /// Where the cluster's DNS was found last, if that is part of what is enforced. It keeps holding, also across a
-    /// restart, while there is none to be found.
-    #[serde(rename = "detectedDNS", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "applied_spec")]
-    pub detected_dns: Option<DetectedDns>,
     /// Ready, Reconciling, Stalled, Drifted, Contested and Degraded; all of them are always there.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -64,19 +55,6 @@ pub struct SecurityBaselineStatus {
     pub contested: NamespaceFindings,
     /// Namespaces that lost the labels that selected them, and are held until releasedNamespaces names them.
     pub deselected: NamespaceFindings,
-}
-
-/// Where the cluster's DNS was found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DetectedDns {
-    /// The pods that answer.
-    pub peers: Vec<NetworkPeer>,
-    /// The ports that they listen on.
-    pub ports: Vec<NetworkPort>,
-    /// The addresses on each node at which pods reach a DNS cache.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub node_local_addresses: Vec<IpAddr>,
 }
 
 /// How many namespaces are in which state.
@@ -194,8 +172,7 @@ pub(crate) fn timestamp(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn applied_spec(_: &mut SchemaGenerator) -> Schema {
-    // The very object that was accepted (or, of DNS, what becomes part of policies): described and checked where it is
-    // written by users, and not a second time here.
+    // The very object that was accepted: checked when it was, so it is not described a second time here.
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
