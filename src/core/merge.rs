@@ -8,22 +8,19 @@
 //! A baseline's section takes part in one of three ways: it is *enforced*; it is *audited*, and then it is only told
 //! what would change; or it was enforced before and is audited or suspended now. What was enforced last then still
 //! counts where another baseline enforces the same object, so that nobody's Audit dilutes another one's Enforce, but is
-//! itself no longer written. That is for what protects: a grant or an allowance that its present spec no longer has is
-//! withdrawn.
+//! itself no longer written.
 
 mod access;
 mod limit_ranges;
 mod network;
 mod pod_security;
 mod quotas;
-mod withdrawn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use pod_security::newness;
 
-use self::withdrawn::without_withdrawn;
 use super::control::Registry;
 use super::object::ChildId;
 use super::world::{Baseline, ClusterFacts, NamespaceFacts};
@@ -146,8 +143,6 @@ pub fn merge(registry: Registry, baselines: &[Arc<Baseline>]) -> Effective {
         let mut share = SecurityBaselineSpec::default();
         let mut writes = SecurityBaselineSpec::default();
         let mut whole = SecurityBaselineSpec::default();
-        let frozen = baseline.frozen.as_ref();
-        let frozen = frozen.map(|last| without_withdrawn(last, &baseline.spec));
         for control in registry {
             let Some(mode) = control.mode(&baseline.spec) else {
                 continue;
@@ -161,7 +156,7 @@ pub fn merge(registry: Registry, baselines: &[Arc<Baseline>]) -> Effective {
             } else {
                 audited = true;
                 askers.auditing.push(place);
-                if let Some(frozen) = &frozen {
+                if let Some(frozen) = &baseline.frozen {
                     control.copy(frozen, &mut share);
                 }
             }
