@@ -4,6 +4,7 @@
 mod children;
 mod contest;
 mod first;
+mod held;
 mod labels;
 mod waived;
 mod weakened;
@@ -220,6 +221,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
                 &mut plan,
             ));
         }
+        held::tell(world, section, &mut findings, &mut plan);
         findings.extend(section.audited.iter().cloned());
         plan.sections.push(SectionPlan {
             section: section.name,

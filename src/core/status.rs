@@ -34,6 +34,8 @@ pub struct BaselineFacts {
     pub applied_spec: Option<Value>,
     /// What was enforced last of the sections that are not enforced now.
     pub enforced_before: Option<Value>,
+    /// What of the cluster it is written from.
+    pub detected: Option<Value>,
     /// What is wrong with the judged spec.
     pub problems: Vec<FieldProblem>,
     /// What works in it, but not as one may think.
@@ -180,6 +182,7 @@ pub fn status(
         applied_since: facts.applied_since,
         applied: facts.applied_spec.clone(),
         enforced_before: facts.enforced_before.clone(),
+        detected: facts.detected.clone(),
         conditions: conditions(
             judge(facts, tally, before),
             &prior(&before.conditions),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::control::Held;
@@ -294,7 +295,7 @@ pub struct ClusterFacts {
 }
 
 /// Peers, and the ports that they listen on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Destination {
     /// The peers.
     pub peers: Vec<NetworkPeer>,

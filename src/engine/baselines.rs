@@ -13,7 +13,7 @@ use super::answer::{Asked, answer, newer};
 use super::metrics::STATES;
 use super::queue::Key;
 use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineStatus};
-use crate::controls::REGISTRY;
+use crate::controls::{Detected, REGISTRY};
 use crate::core::status::{BaselineFacts, status};
 
 /// How long a status waits for more to come, when it is about namespaces: they come many at a time.
@@ -75,6 +75,9 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
         enforced_before: accepted
             .and_then(|b| b.frozen.as_ref())
             .and_then(|spec| serde_json::to_value(&**spec).ok()),
+        detected: accepted
+            .and_then(|b| Detected::of(&b.spec, index.cluster(), &context.config.cluster_dns.node_local()))
+            .and_then(|detected| serde_json::to_value(detected).ok()),
         warnings: accepted
             .map(|b| REGISTRY.iter().flat_map(|c| c.warnings(&b.spec)).take(16).collect())
             .unwrap_or_default(),

@@ -410,6 +410,11 @@ impl Index {
             .collect()
     }
 
+    /// What is true of the cluster.
+    pub fn cluster(&self) -> &ClusterFacts {
+        &self.cluster
+    }
+
     /// Changes what is true of the cluster. Answers whether that is news.
     pub fn update_cluster(&mut self, update: impl FnOnce(&mut ClusterFacts)) -> bool {
         let mut facts = (*self.cluster).clone();

@@ -23,13 +23,18 @@ pub struct SecurityBaselineStatus {
     pub applied_since: Option<Timestamp>,
     /// The spec that is held to, as it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "applied_spec")]
+    #[schemars(schema_with = "as_written")]
     pub applied: Option<Value>,
     /// What was enforced last of the sections that are audited or suspended now. It still counts where another baseline
     /// enforces the same object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "applied_spec")]
+    #[schemars(schema_with = "as_written")]
     pub enforced_before: Option<Value>,
+    /// What of the cluster (DNS, DNS caches on the nodes, the API server's endpoints) the egress policies are written
+    /// from. While it is not found any more it keeps holding, also after a restart of the operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "as_written")]
+    pub detected: Option<Value>,
     /// Ready, Reconciling, Stalled, Drifted, Contested and Degraded; all of them are always there.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -171,8 +176,8 @@ pub(crate) fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 
-fn applied_spec(_: &mut SchemaGenerator) -> Schema {
-    // The very object that was accepted: checked when it was, so it is not described a second time here.
+fn as_written(_: &mut SchemaGenerator) -> Schema {
+    // Out of what was accepted or observed, and checked then: it is not described a second time here.
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 

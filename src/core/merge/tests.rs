@@ -2,6 +2,7 @@ mod bounds;
 mod generate;
 mod properties;
 mod sections;
+mod withdrawn;
 
 use serde_json::{Value, json};
 
