@@ -13,6 +13,7 @@ mod testing;
 pub mod weakened;
 mod weaker;
 
+pub use network_isolation::Detected;
 pub use pod_security::PREFIX as POD_SECURITY;
 
 use crate::core::control::Registry;

@@ -4,8 +4,11 @@
 //! deny and without its DNS rule, and no allow can isolate a direction that nobody meant to deny.
 
 mod api;
+mod detected;
 mod validate;
 mod weaker;
+
+pub use detected::Detected;
 
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::{
@@ -142,27 +145,29 @@ fn ingress(section: &Section) -> Vec<NetworkPolicyIngressRule> {
     same.into_iter().chain(named.map(api::ingress_rule)).collect()
 }
 
+/// Whether what is allowed out depends on where the cluster's DNS is found.
+fn detects_dns(section: &Section) -> bool {
+    section.dns.is_none() && section.allow_dns.unwrap_or(true)
+}
+
 /// What is allowed out, or why it cannot be said.
 fn egress(
     section: &Section,
     cluster: &ClusterFacts,
 ) -> Result<Vec<NetworkPolicyEgressRule>, (&'static str, &'static str)> {
     let mut rules = Vec::new();
-    match (&section.dns, section.allow_dns) {
-        (Some(dns), _) => rules.push(api::destination(&dns.peers, &dns.ports)),
-        (None, Some(false)) => {}
-        (None, _) => match &cluster.dns {
-            Some(Destination { peers, ports }) => {
-                rules.push(api::destination(peers, ports));
-                rules.extend(node_local_dns(cluster));
-            }
-            None => {
-                return Err((
-                    "DNSNotFound",
-                    "the cluster's DNS Service was not found, and denying egress would cut pods off from DNS: state it in networkIsolation.dns, set clusterDNS in the operator's configuration, or set allowDNS to false",
-                ));
-            }
-        },
+    if let Some(dns) = &section.dns {
+        rules.push(api::destination(&dns.peers, &dns.ports));
+    }
+    if detects_dns(section) {
+        let Some(Destination { peers, ports }) = &cluster.dns else {
+            return Err((
+                "DNSNotFound",
+                "the cluster's DNS Service was not found, and denying egress would cut pods off from DNS: state it in networkIsolation.dns, set clusterDNS in the operator's configuration, or set allowDNS to false",
+            ));
+        };
+        rules.push(api::destination(peers, ports));
+        rules.extend(node_local_dns(cluster));
     }
     if section.allow_kubernetes_api.unwrap_or(false) {
         match &cluster.api_server {

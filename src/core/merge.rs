@@ -8,8 +8,8 @@
 //! A baseline's section takes part in one of three ways: it is *enforced*; it is *audited*, and then it is only told
 //! what would change; or it was enforced before and is audited or suspended now. What was enforced last then still
 //! counts where another baseline enforces the same object, so that nobody's Audit dilutes another one's Enforce, but is
-//! itself no longer written. That is for what protects: a grant or an allowance that its present spec no longer has is
-//! withdrawn.
+//! itself no longer written. Of what it granted or allowed, only what its spec still asks for counts: a grant that is
+//! withdrawn goes at once, since that only tightens.
 
 mod access;
 mod limit_ranges;
@@ -17,7 +17,6 @@ mod network;
 mod pod_security;
 mod quotas;
 mod renderings;
-mod withdrawn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +24,6 @@ use std::sync::Arc;
 pub use pod_security::newness;
 
 use self::renderings::Renderings;
-use self::withdrawn::without_withdrawn;
 use super::control::Registry;
 use super::object::ChildId;
 use super::world::{Baseline, ClusterFacts, NamespaceFacts};
@@ -150,8 +148,6 @@ pub fn merge(registry: Registry, baselines: &[Arc<Baseline>]) -> Effective {
         let mut share = SecurityBaselineSpec::default();
         let mut writes = SecurityBaselineSpec::default();
         let mut whole = SecurityBaselineSpec::default();
-        let frozen = baseline.frozen.as_ref();
-        let frozen = frozen.map(|last| without_withdrawn(last, &baseline.spec));
         for control in registry {
             let Some(mode) = control.mode(&baseline.spec) else {
                 continue;
@@ -165,7 +161,7 @@ pub fn merge(registry: Registry, baselines: &[Arc<Baseline>]) -> Effective {
             } else {
                 audited = true;
                 askers.auditing.push(place);
-                if let Some(frozen) = &frozen {
+                if let Some(frozen) = &baseline.frozen {
                     control.copy(frozen, &mut share);
                 }
             }
@@ -273,7 +269,8 @@ fn of<'a, S>(
 }
 
 /// What a baseline enforced last of the sections that it no longer enforces, but still has: kept when its spec changes
-/// from `before` to `after`.
+/// from `before` to `after`. What protects is kept whole; of what grants or allows, what `after` still asks for. What was
+/// withdrawn stays so, also if it is asked for again: then it is only audited.
 pub fn frozen(
     registry: Registry,
     before: &Baseline,
@@ -296,7 +293,22 @@ pub fn frozen(
             any = true;
         }
     }
+    if let (Some(kept), Some(asked)) = (&mut kept.network_isolation, &after.network_isolation) {
+        network::withdraw(kept, asked);
+    }
+    if let (Some(kept), Some(asked)) = (&mut kept.access, &after.access) {
+        access::withdraw(kept, asked);
+    }
     any.then(|| Arc::new(kept))
+}
+
+/// What two lists have in common, of which an empty one means anything; `None` if that is nothing.
+fn meet<T: Clone + PartialEq>(a: &[T], b: &[T]) -> Option<Vec<T>> {
+    if a.is_empty() || b.is_empty() {
+        return Some([a, b].concat());
+    }
+    let both: Vec<T> = a.iter().filter(|one| b.contains(one)).cloned().collect();
+    (!both.is_empty()).then_some(both)
 }
 
 /// Items that stand under one name in several baselines, by name, the oldest baseline first.

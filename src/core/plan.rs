@@ -4,6 +4,7 @@
 mod children;
 mod contest;
 mod first;
+mod held;
 mod labels;
 mod waived;
 mod weakened;
@@ -46,7 +47,8 @@ pub struct Plan {
     pub unchecked: Vec<Check>,
     /// What exceptions take out of what the baselines ask for.
     pub waived: Vec<Waived>,
-    /// The sections of which nothing is on record only because all of it is, or was until now, waived.
+    /// The sections that were enforced before what is, or was until now, waived of them was waived, as long as that is
+    /// not back: it comes back at once and as a whole, and is not taken for newly enforced.
     pub enforced_before: BTreeSet<&'static str>,
     /// The UID of the baseline whose rollout this namespace waits for its turn in.
     pub waits_for: Option<String>,
@@ -221,6 +223,7 @@ pub fn plan(registry: Registry, world: &World) -> Plan {
                 &mut plan,
             ));
         }
+        held::tell(world, section, &mut findings, &mut plan);
         findings.extend(section.audited.iter().cloned());
         plan.sections.push(SectionPlan {
             section: section.name,

@@ -93,9 +93,6 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
             Standing::Blocked | Standing::Conflict => "Blocked",
         },
         message: match message.is_empty() {
-            _ if !held && plan.inventory.is_empty() && plan.labels.is_empty() => {
-                "no baseline holds this namespace, and nothing of one is left here".to_owned()
-            }
             _ if !held => "no baseline holds this namespace; what was created here stays".to_owned(),
             true => "the namespace is in the declared state".to_owned(),
             false => message.clone(),

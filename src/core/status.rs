@@ -10,8 +10,7 @@ use super::conditions::{Verdict, conditions, prior};
 use super::settle::{MemberStanding, Standing};
 use super::text::bounded;
 use crate::api::v1alpha1::{
-    ConditionType, DetectedDns, FieldProblem, Mode, NamespaceCounts, NamespaceFinding, NamespaceFindings,
-    SecurityBaselineStatus,
+    ConditionType, FieldProblem, Mode, NamespaceCounts, NamespaceFinding, NamespaceFindings, SecurityBaselineStatus,
 };
 
 /// The most namespaces that a list in a status names.
@@ -35,8 +34,8 @@ pub struct BaselineFacts {
     pub applied_spec: Option<Value>,
     /// What was enforced last of the sections that are not enforced now.
     pub enforced_before: Option<Value>,
-    /// Where the cluster's DNS is, if that is part of what is enforced.
-    pub detected_dns: Option<DetectedDns>,
+    /// What of the cluster it is written from.
+    pub detected: Option<Value>,
     /// What is wrong with the judged spec.
     pub problems: Vec<FieldProblem>,
     /// What works in it, but not as one may think.
@@ -183,8 +182,7 @@ pub fn status(
         applied_since: facts.applied_since,
         applied: facts.applied_spec.clone(),
         enforced_before: facts.enforced_before.clone(),
-        // One that was found once stays on record until another one is.
-        detected_dns: facts.detected_dns.clone(),
+        detected: facts.detected.clone(),
         conditions: conditions(
             judge(facts, tally, before),
             &prior(&before.conditions),

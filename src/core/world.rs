@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::control::Held;
@@ -13,7 +14,7 @@ use super::exceptions::Waivers;
 use super::fight::Fights;
 use super::merge::Effective;
 use super::object::{ChildId, Digest};
-use crate::api::v1alpha1::{NetworkPeer, NetworkPort, SecurityBaselineSpec};
+use crate::api::v1alpha1::{NetworkPeer, NetworkPort, PodSecurityLevel, SecurityBaselineSpec};
 
 /// A baseline with an accepted spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -200,8 +201,10 @@ pub struct Prior {
     pub members: BTreeMap<String, Membership>,
     /// The labels that we wrote on the namespace.
     pub labels: BTreeMap<String, RecordedLabel>,
-    /// The sections of which nothing is on record only because all of it is, or was until now, waived.
+    /// The sections that were enforced before what is, or was until now, waived of them was waived.
     pub enforced_before: BTreeSet<String>,
+    /// What was waived when the report was written: the section, and the object or the level that it fell to.
+    pub waived: Vec<(String, Option<String>, Option<PodSecurityLevel>)>,
     /// How its conditions stand: type, status, reason and since when.
     pub conditions: Vec<PriorCondition>,
     /// How often something drifted so far, how often that was repaired, when last, and who claims that.
@@ -294,7 +297,7 @@ pub struct ClusterFacts {
 }
 
 /// Peers, and the ports that they listen on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Destination {
     /// The peers.
     pub peers: Vec<NetworkPeer>,

@@ -12,8 +12,8 @@ use super::Context;
 use super::answer::{Asked, answer, newer};
 use super::metrics::STATES;
 use super::queue::Key;
-use crate::api::v1alpha1::{Direction, SecurityBaseline, SecurityBaselineSpec, SecurityBaselineStatus};
-use crate::controls::REGISTRY;
+use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineStatus};
+use crate::controls::{Detected, REGISTRY};
 use crate::core::status::{BaselineFacts, status};
 
 /// How long a status waits for more to come, when it is about namespaces: they come many at a time.
@@ -51,12 +51,6 @@ async fn report(context: &Arc<Context>, name: &Arc<str>) {
     context.events.transitions(name, uid, &entry.before, &next);
 }
 
-/// Whether a spec leaves it to the operator to find the cluster's DNS.
-fn detects_dns(spec: &SecurityBaselineSpec) -> bool {
-    let section = spec.network_isolation.as_ref();
-    section.is_some_and(|s| s.denies(Direction::Egress) && s.dns.is_none() && s.allow_dns != Some(false))
-}
-
 struct Known {
     asked: Asked,
     before: SecurityBaselineStatus,
@@ -77,13 +71,13 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
         waits: entry.waits.clone().or_else(|| index.unreleased(&entry.uid)),
         rollout_stopped: context.pace.stopped(&entry.uid),
         cleaning: accepted.filter(|b| b.leaving).map(|b| index.remaining(&b.uid)),
-        detected_dns: applied
-            .filter(|b| detects_dns(&b.spec))
-            .and_then(|_| index.detected_dns()),
         problems: entry.problems.clone().into_vec(),
         enforced_before: accepted
             .and_then(|b| b.frozen.as_ref())
             .and_then(|spec| serde_json::to_value(&**spec).ok()),
+        detected: accepted
+            .and_then(|b| Detected::of(&b.spec, index.cluster(), &context.config.cluster_dns.node_local()))
+            .and_then(|detected| serde_json::to_value(detected).ok()),
         warnings: accepted
             .map(|b| REGISTRY.iter().flat_map(|c| c.warnings(&b.spec)).take(16).collect())
             .unwrap_or_default(),

@@ -17,7 +17,7 @@ use super::queue::{Key, Lane};
 use super::watch::{Progress, Sink, Watched};
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
-use crate::controls::{self, weakened};
+use crate::controls::{self, Detected, weakened};
 use crate::core::object::{ChildKind, RESERVED_PREFIX};
 use crate::core::world::ClusterFacts;
 
@@ -393,25 +393,35 @@ impl Sink for Baselines {
     }
 }
 
-/// Changes what is true of the cluster, and has every namespace looked at if that is news.
+/// Takes up from the baselines' status what was known of the cluster before a restart, and is not found now. Before
+/// anything is planned: what was written from it would else be left to whoever changes it.
+pub fn recall(context: &Context) {
+    let stated = context.config.cluster_dns.node_local();
+    let mut index = context.index.lock();
+    let status = index.baselines().filter_map(|(_, b)| b.status.detected.clone());
+    let told: Vec<Detected> = status.filter_map(|told| serde_json::from_value(told).ok()).collect();
+    let before = index.cluster().clone();
+    index.update_cluster(|cluster| told.iter().for_each(|told| told.recall(cluster, &stated)));
+    if *index.cluster() != before {
+        tracing::warn!("DNS or the API server was not found as it was before; what was known last holds");
+    }
+}
+
+/// Changes what is true of the cluster, and has every namespace looked at if that is news, and every baseline, whose
+/// status remembers it.
 fn learn(context: &Context, update: impl FnOnce(&mut ClusterFacts)) {
     let mut index = context.index.lock();
-    if !index.update_cluster(update) {
-        return;
-    }
-    let (look, baselines) = (
-        index.selected(),
-        index
-            .baselines()
-            .map(|(name, _)| name.clone())
-            .collect::<Vec<Arc<str>>>(),
-    );
+    let (look, told) = if index.update_cluster(update) {
+        let names: Vec<Arc<str>> = index.baselines().map(|(name, _)| name.clone()).collect();
+        (index.selected(), names)
+    } else {
+        <(Vec<_>, Vec<_>)>::default()
+    };
     drop(index);
+    tell(context, told);
     for namespace in look {
         enqueue(context, &namespace, Lane::Rollout);
     }
-    // Their statuses keep what was found, for the next start.
-    tell(context, baselines);
 }
 
 /// Objects of which a few matter together, such as the EndpointSlices of one Service.

@@ -126,6 +126,14 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
             .filter(|control| control.enforced_before)
             .map(|control| control.name.clone())
             .collect(),
+        waived: report
+            .controls
+            .iter()
+            .flat_map(|control| {
+                let its = control.waived.iter();
+                its.map(|waived| (control.name.clone(), waived.object.clone(), waived.level))
+            })
+            .collect(),
         conditions: conditions::prior(&report.conditions),
         drift: PriorDrift {
             total: count(report.drift.total),

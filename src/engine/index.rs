@@ -22,7 +22,7 @@ use super::apply::Effect;
 use super::baselines::only_audited;
 use super::config::Config;
 use super::facts::{self, meta};
-use crate::api::v1alpha1::{BaselineReportStatus, DeletionPolicy, DetectedDns, SecurityBaselineStatus};
+use crate::api::v1alpha1::{BaselineReportStatus, DeletionPolicy, SecurityBaselineStatus};
 use crate::controls::REGISTRY;
 use crate::core::fight::Fights;
 use crate::core::gate::Fleet;
@@ -34,8 +34,7 @@ use crate::core::settle::{Attempt, MemberStanding, Settled, is_excluded, meaning
 use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
 use crate::core::world::{
-    Baseline, Checked, ClusterFacts, Destination, Kept, Live, NamespaceFacts, Prior, PriorDrift, Recorded, Weakening,
-    World,
+    Baseline, Checked, ClusterFacts, Kept, Live, NamespaceFacts, Prior, PriorDrift, Recorded, Weakening, World,
 };
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
@@ -411,28 +410,9 @@ impl Index {
             .collect()
     }
 
-    /// Where the cluster's DNS was found last.
-    pub fn detected_dns(&self) -> Option<DetectedDns> {
-        let found = self.cluster.dns.as_ref()?;
-        Some(DetectedDns {
-            peers: found.peers.clone(),
-            ports: found.ports.clone(),
-            node_local_addresses: self.cluster.node_local_dns.iter().copied().collect(),
-        })
-    }
-
-    /// Takes up where an earlier life of the operator found the cluster's DNS: that holds until it is found anew.
-    fn recall_dns(&mut self, found: DetectedDns) {
-        if self.synced || self.cluster.dns.is_some() {
-            return;
-        }
-        self.update_cluster(|cluster| {
-            cluster.node_local_dns.extend(found.node_local_addresses);
-            cluster.dns = Some(Destination {
-                peers: found.peers,
-                ports: found.ports,
-            });
-        });
+    /// What is true of the cluster.
+    pub fn cluster(&self) -> &ClusterFacts {
+        &self.cluster
     }
 
     /// Changes what is true of the cluster. Answers whether that is news.

@@ -140,6 +140,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
             }
         }
     }
+    cluster::recall(&context);
     let namespaces = context.index.lock().all_synced();
     tracing::info!(
         namespaces = namespaces.len(),

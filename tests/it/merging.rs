@@ -350,44 +350,59 @@ async fn nobodys_audit_or_suspension_dilutes_what_another_baseline_enforces() {
 }
 
 #[tokio::test]
-async fn what_an_audited_baseline_no_longer_grants_is_withdrawn_although_another_one_enforces_the_same_object() {
+async fn what_an_audited_baseline_no_longer_asks_for_is_granted_no_more() {
     let (plane, _) = shared().await;
-    grant(plane).await;
     let set = Set::new(plane, "withdrawn").await;
     let namespace = set.namespace(plane, "a").await;
-    let [first, second, _] = names(&set);
-    let subject = |name: &str| json!({"kind": "Group", "name": name});
-    let spec = |mode: &str, subjects: Value| {
+    let (older, other) = (set.name.clone(), format!("{}-other", set.name));
+    let asks = |mode: &str, groups: &[&str], allow: Value| {
+        let subjects: Vec<_> = groups
+            .iter()
+            .map(|name| json!({"kind": "Group", "name": name}))
+            .collect();
         json!({
             "mode": mode,
             "access": {"bindings": [{"name": "viewers", "clusterRole": "view", "subjects": subjects}]},
+            "networkIsolation": {"defaultDeny": ["Ingress"], "allow": allow},
         })
     };
-    let both = json!([subject("staff"), subject("contractors")]);
-    let (one, other) = (
-        spec("Enforce", both.clone()),
-        spec("Enforce", json!([subject("auditors")])),
-    );
-    one_by_one(&set, &[(&first, &one), (&second, &other)]).await;
-    let subjects = async |what: &str, expected: &[&str]| {
-        set.object_until("RoleBinding", &namespace, "security-baseline-viewers", what, |b| {
-            let names: Vec<_> = b["subjects"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|s| s["name"].as_str().unwrap())
-                .collect();
-            names == expected
-        })
+    let rule = json!([{"name": "from-partner", "ingress": [{"ports": [{"protocol": "TCP", "port": 8080}]}]}]);
+    let both = ["auditors", "contractors"];
+    let before = asks("Enforce", &both, rule.clone());
+    one_by_one(
+        &set,
+        &[(&older, &before), (&other, &asks("Enforce", &["team"], json!([])))],
+    )
+    .await;
+    let bound = async |groups: &[&str]| {
+        set.object_until(
+            "RoleBinding",
+            &namespace,
+            "security-baseline-viewers",
+            "binds them",
+            |b| {
+                let subjects = b["subjects"].as_array().into_iter().flatten();
+                subjects.map(|s| s["name"].as_str().unwrap()).eq(groups.iter().copied())
+            },
+        )
         .await;
     };
-    subjects("binds all of them", &["staff", "contractors", "auditors"]).await;
-    set.baseline_named(&first, spec("Audit", both)).await.unwrap();
-    set.baseline_until(&first, "is audited", |b| condition(b, "Ready")["reason"] == "Audited")
-        .await;
-    subjects("binds all of them still", &["staff", "contractors", "auditors"]).await;
-    set.baseline_named(&first, spec("Audit", json!([subject("staff")])))
-        .await
-        .unwrap();
-    subjects("binds those who are still asked for", &["staff", "auditors"]).await;
+    let deny = "security-baseline-default-deny-ingress";
+    bound(&["auditors", "contractors", "team"]).await;
+    set.baseline(asks("Audit", &both, rule.clone())).await;
+    set.report_until(&namespace, "says that it does not enforce", |r| {
+        r["status"]["baselines"][0]["state"] != "Enforced"
+    })
+    .await;
+    // What it still asks for is kept.
+    let policy = set.present("NetworkPolicy", &namespace, deny).await;
+    assert_eq!(policy["spec"]["ingress"], rule[0]["ingress"]);
+    bound(&["auditors", "contractors", "team"]).await;
+
+    set.baseline(asks("Audit", &["auditors"], json!([]))).await;
+    bound(&["auditors", "team"]).await;
+    set.object_until("NetworkPolicy", &namespace, deny, "allows it no more", |p| {
+        p["spec"].get("ingress").is_none()
+    })
+    .await;
 }

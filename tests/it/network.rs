@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::stage::{BINARY, Set, api, condition, control, create, delete, get, merge, own, shared};
@@ -136,8 +137,36 @@ async fn a_named_rule_for_some_pods_is_a_policy_of_its_own_in_its_directions_onl
     assert!(none.is_none());
 }
 
+/// Deletes the cluster's DNS Service; answers it as it can be created again.
+async fn without_dns(set: &Set) -> Value {
+    let mut service = get(&set.admin, "Service", Some("kube-system"), "kube-dns")
+        .await
+        .unwrap();
+    delete(&set.admin, "Service", Some("kube-system"), "kube-dns").await;
+    service["metadata"] = json!({"name": "kube-dns", "labels": service["metadata"]["labels"]});
+    service.as_object_mut().unwrap().remove("status");
+    service
+}
+
+/// Waits until the set's baseline remembers this of the cluster's DNS.
+async fn until_remembered(set: &Set, dns: &Value) {
+    set.baseline_until(&set.name, "remembers the DNS", |baseline| {
+        let told = &baseline["status"]["detected"]["dns"];
+        (&told["peers"], &told["ports"]) == (&dns["to"], &dns["ports"])
+    })
+    .await;
+}
+
+/// Opens egress, as a tenant's client would.
+async fn open_up(set: &Set, namespace: &str) {
+    let open = json!({"spec": {"egress": [{}]}});
+    merge(&set.admin, "NetworkPolicy", Some(namespace), EGRESS, open)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
-async fn policies_follow_the_clusters_dns_and_hold_to_the_last_one_also_across_a_restart() {
+async fn policies_follow_the_clusters_dns_and_the_last_known_one_is_held_to_after_a_restart_without_it() {
     let (plane, mut stage) = own().await;
     let set = Set::new(&plane, "follows").await;
     let namespace = set.namespace(&plane, "a").await;
@@ -163,58 +192,69 @@ async fn policies_follow_the_clusters_dns_and_hold_to_the_last_one_also_across_a
     set.object_until("NetworkPolicy", &namespace, EGRESS, "follows", is_moved)
         .await;
     set.until_enforced(1).await;
+    until_remembered(&set, &moved).await;
 
-    // An operator that finds none holds to where DNS was found last, also in another life.
-    set.baseline_until(&set.name, "keeps where DNS is", |b| {
-        b["status"]["detectedDNS"]["ports"] == moved["ports"]
-    })
-    .await;
+    // An operator that starts without it holds everybody to what was known last.
     stage.operator.kill().unwrap();
-    let service = get(&set.admin, "Service", Some("kube-system"), "kube-dns")
-        .await
-        .unwrap();
-    delete(&set.admin, "Service", Some("kube-system"), "kube-dns").await;
+    let service = without_dns(&set).await;
+    open_up(&set, &namespace).await;
+    let late = set.namespace(&plane, "late").await;
     stage.restart(&plane).await.unwrap();
-    let open = json!({"spec": {"egress": [{}]}});
-    merge(&set.admin, "NetworkPolicy", Some(&namespace), EGRESS, open)
-        .await
-        .unwrap();
-    set.object_until("NetworkPolicy", &namespace, EGRESS, "is put right", is_moved)
+    for namespace in [&namespace, &late] {
+        set.object_until("NetworkPolicy", namespace, EGRESS, "is as it was", is_moved)
+            .await;
+    }
+    open_up(&set, &namespace).await;
+    set.object_until("NetworkPolicy", &namespace, EGRESS, "is repaired", is_moved)
         .await;
     delete(&set.admin, "NetworkPolicy", Some(&namespace), EGRESS).await;
-    set.object_until("NetworkPolicy", &namespace, EGRESS, "is back", is_moved)
+    set.object_until("NetworkPolicy", &namespace, EGRESS, "is there again", is_moved)
         .await;
-    set.report_until(&namespace, "counts both", |r| r["status"]["drift"]["repaired"] == 2)
-        .await;
-    create(&set.admin, "Service", Some("kube-system"), again(&service))
+    set.report_until(&namespace, "counts what was done to it", |r| {
+        r["status"]["drift"]["total"] == 3 && r["status"]["drift"]["repaired"] == 3
+    })
+    .await;
+    set.until_enforced(2).await;
+
+    // And follows it again once it is back.
+    let mut elsewhere = service;
+    elsewhere["spec"]["ports"][0]["targetPort"] = json!(5353);
+    create(&set.admin, "Service", Some("kube-system"), elsewhere)
         .await
         .unwrap();
-    let back = set.namespace(&plane, "back").await;
-    set.object_until("NetworkPolicy", &back, EGRESS, "is there", is_moved)
-        .await;
-    set.until_enforced(2).await;
-}
-
-/// A Service like one that was there.
-fn again(service: &Value) -> Value {
-    let mut again = service.clone();
-    again["metadata"] = json!({"name": service["metadata"]["name"], "labels": service["metadata"]["labels"]});
-    again.as_object_mut().unwrap().remove("status");
-    again
+    let again = dns(json!([port("UDP", json!(5353)), port("TCP", json!("dns-tcp"))]));
+    set.object_until("NetworkPolicy", &late, EGRESS, "follows again", |p| {
+        p["spec"]["egress"] == json!([again])
+    })
+    .await;
+    until_remembered(&set, &again).await;
 }
 
 #[tokio::test]
-async fn egress_waits_while_no_dns_was_ever_found_and_comes_once_there_is_one() {
+async fn egress_waits_while_no_dns_is_known_and_what_is_in_place_is_watched() {
     let (plane, mut stage) = own().await;
+    let set = Set::new(&plane, "unknown").await;
+    let namespace = set.namespace(&plane, "a").await;
+    set.baseline(both()).await;
+    set.until_enforced(1).await;
+    let found = dns(json!([port("UDP", json!(53)), port("TCP", json!(53))]));
+    let is_denied = |p: &Value| p["spec"]["egress"] == json!([found]);
+    until_remembered(&set, &found).await;
+    set.report_until(&namespace, "has both on record", |r| {
+        r["status"]["inventory"].as_array().is_some_and(|all| all.len() == 2)
+    })
+    .await;
+
+    // As after an operator that remembered nothing. It leaves what is there, and denies nobody else's egress.
     stage.operator.kill().unwrap();
-    let set = Set::new(&plane, "waits").await;
-    let service = get(&set.admin, "Service", Some("kube-system"), "kube-dns")
+    let forgotten = json!({"status": {"detected": null}});
+    api(&set.admin, "SecurityBaseline", None)
+        .patch_status(&set.name, &PatchParams::default(), &Patch::Merge(forgotten))
         .await
         .unwrap();
-    delete(&set.admin, "Service", Some("kube-system"), "kube-dns").await;
+    let service = without_dns(&set).await;
+    let late = set.namespace(&plane, "late").await;
     stage.restart(&plane).await.unwrap();
-    let late = set.namespace(&plane, "a").await;
-    set.baseline(both()).await;
     set.present("NetworkPolicy", &late, INGRESS).await;
     let report = set
         .report_until(&late, "says that DNS was not found", |r| {
@@ -230,11 +270,39 @@ async fn egress_waits_while_no_dns_was_ever_found_and_comes_once_there_is_one() 
     let stalled = set.until("Stalled", "True").await;
     assert_eq!(condition(&stalled, "Ready")["reason"], "Blocked");
     assert!(get(&set.admin, "NetworkPolicy", Some(&late), EGRESS).await.is_none());
-    create(&set.admin, "Service", Some("kube-system"), again(&service))
+    let kept = set.present("NetworkPolicy", &namespace, EGRESS).await;
+    assert!(is_denied(&kept), "{kept}");
+
+    // What somebody does to it is not undone, since nobody knows what it was; but it is told.
+    open_up(&set, &namespace).await;
+    let report = set
+        .report_until(&namespace, "tells that it was changed", |r| {
+            r["status"]["drift"]["total"] == 1
+        })
+        .await;
+    let finding = &control(&report, "networkIsolation")["findings"][0];
+    assert_eq!(finding["reason"], "Changed", "{report}");
+    assert_eq!(finding["object"], format!("NetworkPolicy/{EGRESS}"));
+    let record = &report["status"]["drift"]["records"][0];
+    assert!(
+        record["found"].as_str().unwrap().contains(r#""egress":[{}]"#),
+        "{record}"
+    );
+    assert_ne!(record["claimedBy"], "unknown", "{record}");
+    delete(&set.admin, "NetworkPolicy", Some(&namespace), EGRESS).await;
+    set.report_until(&namespace, "tells that it was deleted", |r| {
+        control(r, "networkIsolation")["findings"][0]["reason"] == "Deleted" && r["status"]["drift"]["total"] == 2
+    })
+    .await;
+
+    create(&set.admin, "Service", Some("kube-system"), service)
         .await
         .unwrap();
-    set.present("NetworkPolicy", &late, EGRESS).await;
-    set.until_enforced(1).await;
+    for namespace in [&namespace, &late] {
+        set.object_until("NetworkPolicy", namespace, EGRESS, "is there", is_denied)
+            .await;
+    }
+    set.until_enforced(2).await;
 }
 
 const CACHE: &str = "node-local-dns";
@@ -261,7 +329,7 @@ async fn policies_follow_the_dns_cache_on_each_node_and_keep_what_was_found_when
     let stated = |configuration: &mut Value| {
         configuration["clusterDNS"]["nodeLocalAddresses"] = json!(["169.254.25.10"]);
     };
-    let _stage = Stage::with(&plane, Path::new(BINARY), stated).await.unwrap();
+    let mut stage = Stage::with(&plane, Path::new(BINARY), stated).await.unwrap();
     let set = Set::new(&plane, "cache").await;
     let namespace = set.namespace(&plane, "a").await;
     set.baseline(both()).await;
@@ -303,6 +371,12 @@ async fn policies_follow_the_dns_cache_on_each_node_and_keep_what_was_found_when
     until(&["169.254.25.10/32", "fd00::a/128"]).await;
     let report = set.report_until(&namespace, "is there", |_| true).await;
     assert_eq!(report["status"]["drift"]["total"], 0, "nobody broke anything: {report}");
+
+    // After a restart, too.
+    stage.operator.kill().unwrap();
+    stage.restart(&plane).await.unwrap();
+    set.fence(&namespace, both()).await;
+    until(&["169.254.25.10/32", "fd00::a/128"]).await;
 
     // It may read this ConfigMap, and no other.
     let operator = plane

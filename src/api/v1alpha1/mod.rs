@@ -33,6 +33,5 @@ pub use resources::{
     ScopeOperator, ScopeRequirement, ScopeSelector,
 };
 pub use status::{
-    ConditionType, DetectedDns, FieldProblem, NamespaceCounts, NamespaceFinding, NamespaceFindings,
-    SecurityBaselineStatus,
+    ConditionType, FieldProblem, NamespaceCounts, NamespaceFinding, NamespaceFindings, SecurityBaselineStatus,
 };

@@ -161,8 +161,8 @@ pub struct ControlReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub waived: Vec<WaivedItem>,
-    /// Whether it was enforced here before all of it was waived: it comes back at once and as a whole when the exceptions
-    /// end, and is not taken for newly enforced.
+    /// Whether it was enforced here before what is, or was until now, waived of it was waived: that comes back at once
+    /// when the exceptions end, and is not taken for newly enforced or tightened.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub enforced_before: bool,
     /// What departs from it now.

@@ -1,15 +1,11 @@
 //! What the operator answers on a `SecurityBaseline`. Its size does not grow with the cluster: counts, and capped lists
 //! beside their true totals.
 
-use std::net::IpAddr;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use super::{NetworkPeer, NetworkPort};
 
 /// What holds, and what does not.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,18 +23,18 @@ pub struct SecurityBaselineStatus {
     pub applied_since: Option<Timestamp>,
     /// The spec that is held to, as it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "applied_spec")]
+    #[schemars(schema_with = "as_written")]
     pub applied: Option<Value>,
     /// What was enforced last of the sections that are audited or suspended now. It still counts where another baseline
     /// enforces the same object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "applied_spec")]
+    #[schemars(schema_with = "as_written")]
     pub enforced_before: Option<Value>,
-    /// Where the cluster's DNS was found last, if that is part of what is enforced. It keeps holding, also across a
-    /// restart, while there is none to be found.
-    #[serde(rename = "detectedDNS", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "applied_spec")]
-    pub detected_dns: Option<DetectedDns>,
+    /// What of the cluster (DNS, DNS caches on the nodes, the API server's endpoints) the egress policies are written
+    /// from. While it is not found any more it keeps holding, also after a restart of the operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "as_written")]
+    pub detected: Option<Value>,
     /// Ready, Reconciling, Stalled, Drifted, Contested and Degraded; all of them are always there.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -64,19 +60,6 @@ pub struct SecurityBaselineStatus {
     pub contested: NamespaceFindings,
     /// Namespaces that lost the labels that selected them, and are held until releasedNamespaces names them.
     pub deselected: NamespaceFindings,
-}
-
-/// Where the cluster's DNS was found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DetectedDns {
-    /// The pods that answer.
-    pub peers: Vec<NetworkPeer>,
-    /// The ports that they listen on.
-    pub ports: Vec<NetworkPort>,
-    /// The addresses on each node at which pods reach a DNS cache.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub node_local_addresses: Vec<IpAddr>,
 }
 
 /// How many namespaces are in which state.
@@ -193,9 +176,8 @@ pub(crate) fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 
-fn applied_spec(_: &mut SchemaGenerator) -> Schema {
-    // The very object that was accepted (or, of DNS, what becomes part of policies): described and checked where it is
-    // written by users, and not a second time here.
+fn as_written(_: &mut SchemaGenerator) -> Schema {
+    // Out of what was accepted or observed, and checked then: it is not described a second time here.
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 

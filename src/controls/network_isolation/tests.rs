@@ -1,3 +1,4 @@
+mod detected;
 mod normalisation;
 mod properties;
 mod validation;

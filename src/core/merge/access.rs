@@ -1,7 +1,7 @@
 //! Access: roles and bindings add up; the subjects of bindings to one role under one name do too.
 
 use super::{Conflict, Outcome, Share, Supplied, by_name};
-use crate::api::v1alpha1::{Access, Binding};
+use crate::api::v1alpha1::{Access, Binding, PolicyRule};
 
 pub(super) fn merge(shares: &[Share<Access>]) -> Outcome<Access> {
     let (mut values, mut conflicts) = (Vec::new(), Vec::new());
@@ -90,4 +90,39 @@ fn conflicting_role(shares: &[Share<Access>], binding: &Binding) -> usize {
         .iter()
         .find(|(_, access)| has(access))
         .map_or(0, |(place, _)| *place)
+}
+
+/// Takes out of what was enforced last (`kept`) whatever it grants and the present section (`asked`) does not. A role goes
+/// whole if any of it was withdrawn: with other rules than another baseline's it would be a conflict, and an audited
+/// baseline must not win that. Whoever was bound to it goes too, and is not bound to what another baseline calls so.
+pub(super) fn withdraw(kept: &mut Access, asked: &Access) {
+    kept.roles.retain(|role| {
+        let now = asked.roles.iter().find(|other| other.name == role.name);
+        now.is_some_and(|now| {
+            let covered = |rule: &PolicyRule| now.rules.iter().any(|other| covers(other, rule));
+            role.rules.iter().all(covered)
+        })
+    });
+    let roles = &kept.roles;
+    kept.bindings.retain_mut(|binding| {
+        let bound = |role: &String| roles.iter().any(|kept| kept.name == *role);
+        let now = asked.bindings.iter().find(|other| other.name == binding.name);
+        let Some(now) = now.filter(|now| (&now.role, &now.cluster_role) == (&binding.role, &binding.cluster_role))
+        else {
+            return false;
+        };
+        binding.subjects.retain(|subject| now.subjects.contains(subject));
+        !binding.subjects.is_empty() && binding.role.as_ref().is_none_or(bound)
+    });
+}
+
+/// Whether a rule allows all that another one does.
+fn covers(wide: &PolicyRule, rule: &PolicyRule) -> bool {
+    let all = |wide: &[String], list: &[String]| list.iter().all(|one| wide.contains(one));
+    let names = wide.resource_names.is_empty()
+        || (!rule.resource_names.is_empty() && all(&wide.resource_names, &rule.resource_names));
+    names
+        && all(&wide.api_groups, &rule.api_groups)
+        && all(&wide.resources, &rule.resources)
+        && all(&wide.verbs, &rule.verbs)
 }

@@ -1,8 +1,8 @@
 //! Network isolation: the union of the denied directions; what is allowed adds up.
 
-use super::{Conflict, Outcome, Share, Supplied, by_name};
+use super::{Conflict, Outcome, Share, Supplied, by_name, meet};
 use crate::api::v1alpha1::{
-    Direction, LabelSelector, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
+    Direction, DnsPeers, LabelSelector, NamedRule, NetworkEgressRule, NetworkIngressRule, NetworkIsolation, NetworkPeer,
 };
 
 /// The names of the rules that stated DNS becomes, and traffic within the namespace where only one of two denied
@@ -130,4 +130,79 @@ fn within_namespace(direction: Direction) -> NamedRule {
         }),
     }
     rule
+}
+
+/// Takes out of what was enforced last (`kept`) whatever it allows and the present section (`asked`) does not. Who does
+/// not deny a direction says nothing of what is allowed in it.
+pub(super) fn withdraw(kept: &mut NetworkIsolation, asked: &NetworkIsolation) {
+    let out = asked.denies(Direction::Egress);
+    if kept.denies(Direction::Egress) {
+        let was_stated = kept.dns.is_some();
+        kept.dns = match (&kept.dns, &asked.dns) {
+            (Some(kept), Some(asked)) if out => common_dns(kept, asked),
+            _ => None,
+        };
+        let detects = out && asked.dns.is_none() && asked.allow_dns.unwrap_or(true);
+        if kept.dns.is_none() && (was_stated || !detects) {
+            kept.allow_dns = Some(false);
+        }
+    }
+    if !(out && asked.allow_kubernetes_api == Some(true)) {
+        kept.allow_kubernetes_api = kept.allow_kubernetes_api.map(|_| false);
+    }
+    let all = kept.default_deny.iter().all(|direction| asked.denies(*direction));
+    if !(all && asked.allow_same_namespace == Some(true)) {
+        kept.allow_same_namespace = kept.allow_same_namespace.map(|_| false);
+    }
+    kept.allow = kept
+        .allow
+        .iter()
+        .filter_map(|rule| common_rule(rule, asked.allow.iter().find(|other| other.name == rule.name)?))
+        .collect();
+}
+
+fn common_dns(a: &DnsPeers, b: &DnsPeers) -> Option<DnsPeers> {
+    Some(DnsPeers {
+        peers: meet(&a.peers, &b.peers)?,
+        ports: meet(&a.ports, &b.ports)?,
+    })
+}
+
+/// What both rules of one name allow, if that is anything.
+fn common_rule(a: &NamedRule, b: &NamedRule) -> Option<NamedRule> {
+    let same_pods = a.pod_selector == b.pod_selector || (a.is_for_all_pods() && b.is_for_all_pods());
+    let rule = NamedRule {
+        ingress: common(&a.ingress, &b.ingress, |a, b| {
+            Some(NetworkIngressRule {
+                from: meet(&a.from, &b.from)?,
+                ports: meet(&a.ports, &b.ports)?,
+            })
+        }),
+        egress: common(&a.egress, &b.egress, |a, b| {
+            Some(NetworkEgressRule {
+                to: meet(&a.to, &b.to)?,
+                ports: meet(&a.ports, &b.ports)?,
+            })
+        }),
+        ..a.clone()
+    };
+    (same_pods && !(rule.ingress.is_empty() && rule.egress.is_empty())).then_some(rule)
+}
+
+/// What is allowed by some rule of each list. A rule that is in both is in the result as it is.
+fn common<T: Clone + PartialEq>(a: &[T], b: &[T], meet: impl Fn(&T, &T) -> Option<T>) -> Vec<T> {
+    let mut both = Vec::new();
+    for rule in a {
+        let parts = if b.contains(rule) {
+            vec![rule.clone()]
+        } else {
+            b.iter().filter_map(|other| meet(rule, other)).collect()
+        };
+        for part in parts {
+            if !both.contains(&part) {
+                both.push(part);
+            }
+        }
+    }
+    both
 }

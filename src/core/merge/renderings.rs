@@ -11,7 +11,9 @@ use crate::core::world::{ClusterFacts, NamespaceFacts};
 /// What was worked out, by section, and in view of which facts. It follows from the rest of what it belongs to, and so
 /// counts for nothing where two are compared.
 #[derive(Default)]
-pub struct Renderings(Mutex<BTreeMap<&'static str, (Arc<ClusterFacts>, Arc<Rendered>)>>);
+pub struct Renderings(Mutex<BTreeMap<&'static str, Known>>);
+
+type Known = (Arc<ClusterFacts>, Arc<Rendered>);
 
 impl Merged {
     /// What a section means in a namespace.

@@ -2,11 +2,11 @@ mod bounds;
 mod generate;
 mod properties;
 mod sections;
+mod withdrawn;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::v1alpha1::Direction;
 use crate::controls::REGISTRY;
 use crate::core::control::Rendered;
 use crate::core::gate::Verdict;
@@ -109,71 +109,6 @@ fn a_baseline_that_is_back_in_audit_or_suspended_keeps_its_share_where_another_e
         assert_eq!(again.frozen, after.frozen);
         assert_eq!(edited(&after, both.clone()).frozen, None);
     }
-}
-
-#[test]
-fn what_a_frozen_share_grants_or_allows_goes_where_the_present_spec_no_longer_has_it_and_what_it_denies_stays() {
-    let rule = |verb: &str| json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": [verb]});
-    let allow = |name: &str, port: u32| json!({"name": name, "ingress": [{"ports": [{"port": port}]}]});
-    let user = |name: &str| json!({"kind": "User", "name": name});
-    let before = baseline(
-        "frozen",
-        1,
-        json!({
-            "networkIsolation": {
-                "defaultDeny": ["Ingress", "Egress"], "allowSameNamespace": true, "allowKubernetesAPI": true,
-                "allow": [allow("web", 80), allow("gone", 81), allow("other", 82)],
-            },
-            "access": {
-                "roles": [{"name": "r", "rules": [rule("get"), rule("update")]}, {"name": "gone", "rules": [rule("get")]}],
-                "bindings": [
-                    {"name": "viewers", "clusterRole": "view", "subjects": [user("jane"), user("joe")]},
-                    {"name": "other", "clusterRole": "view", "subjects": [user("jane")]},
-                ],
-            },
-        }),
-    );
-    let after = edited(
-        &before,
-        json!({
-            "mode": "Audit",
-            "networkIsolation": {
-                "defaultDeny": ["Ingress"], "allowDNS": false, "allowSameNamespace": true,
-                "allow": [allow("web", 80), allow("other", 99), allow("new", 83)],
-            },
-            "access": {
-                "roles": [{"name": "r", "rules": [rule("get"), rule("delete")]}],
-                "bindings": [
-                    {"name": "viewers", "clusterRole": "view", "subjects": [user("jane"), user("new")]},
-                    {"name": "other", "clusterRole": "edit", "subjects": [user("jane")]},
-                ],
-            },
-        }),
-    );
-    let spec = merge(REGISTRY, &[after]).enforced.spec;
-    let network = spec.network_isolation.unwrap();
-    assert_eq!(network.default_deny, [Direction::Ingress, Direction::Egress]);
-    assert_eq!(
-        network.allow.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(),
-        ["web"]
-    );
-    assert_eq!(
-        (
-            network.allow_same_namespace,
-            network.allow_kubernetes_api,
-            network.allow_dns
-        ),
-        (Some(true), Some(false), Some(false))
-    );
-    let access = spec.access.unwrap();
-    assert_eq!(
-        serde_json::to_value(&access.roles).unwrap(),
-        json!([{"name": "r", "rules": [rule("get")]}])
-    );
-    assert_eq!(
-        serde_json::to_value(&access.bindings).unwrap(),
-        json!([{"name": "viewers", "clusterRole": "view", "subjects": [user("jane")]}])
-    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 mod contest;
 mod first;
 mod halves;
+mod held;
 mod labels;
 mod properties;
 mod release;
@@ -13,10 +14,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::controls::REGISTRY;
 use crate::core::object::Canonical;
-use crate::core::world::Live;
 use crate::core::world::testing::{
-    carry_out, converged, findings, full_spec, full_spec_but, id, meddle, put, remember, steps, with_spec, world,
+    carry_out, cluster, converged, findings, full_spec, full_spec_but, id, meddle, put, remember, steps, with_spec,
+    world,
 };
+use crate::core::world::{ClusterFacts, Live};
 
 const DENY: &str = "NetworkPolicy/default-deny-ingress";
 

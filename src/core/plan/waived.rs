@@ -6,11 +6,11 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::first::due;
 use super::{FindingKind, Plan, Section};
-use crate::api::v1alpha1::{Mode, SecurityBaselineSpec};
-use crate::core::control::Registry;
+use crate::api::v1alpha1::{Mode, PodSecurityLevel, SecurityBaselineSpec};
+use crate::core::control::{LabelRule, Registry};
 use crate::core::exceptions::Waived;
 use crate::core::merge::Effective;
-use crate::core::object::ChildId;
+use crate::core::object::{Child, ChildId};
 use crate::core::text::bounded;
 use crate::core::world::{Baseline, Recorded, World};
 
@@ -95,8 +95,8 @@ pub(super) fn adopt(registry: Registry, world: &World, effective: &Effective, pl
     }
 }
 
-/// Notes the sections of which waivers leave nothing on record although they were enforced here: what comes back when
-/// the waivers end is not enforced for the first time.
+/// Notes the sections of which waivers leave nothing on record although they were enforced here, and those of which what
+/// was waived is not back yet: what comes back when the waivers end is neither enforced for the first time nor tightened.
 pub(super) fn remember(world: &World, sections: &[Section], plan: &mut Plan) {
     let recorded = &plan.inventory;
     for section in sections {
@@ -105,10 +105,37 @@ pub(super) fn remember(world: &World, sections: &[Section], plan: &mut Plan) {
             .iter()
             .any(|(child, ..)| recorded.contains_key(&child.id));
         let going = || recorded.keys().any(|id| by(plan, section.name, id).is_some());
-        if bare && (world.prior.enforced_before.contains(section.name) || going()) {
+        let before = world.prior.enforced_before.contains(section.name);
+        let comes_back = if bare && section.labels.is_empty() {
+            before || going()
+        } else {
+            (before || ended(world, section, plan)) && departs(world, section)
+        };
+        if comes_back {
             plan.enforced_before.insert(section.name);
         }
     }
+}
+
+/// Whether something of a section was waived and is no longer, or not as far.
+fn ended(world: &World, section: &Section, plan: &Plan) -> bool {
+    let before = world.prior.waived.iter().filter(|(name, ..)| name == section.name);
+    let still = |(_, object, level): &(String, Option<String>, Option<PodSecurityLevel>)| {
+        let same = |waived: &Waived| (&waived.object, waived.level) == (object, *level);
+        let its = plan
+            .waived
+            .iter()
+            .filter(|waived| waived.control.as_str() == section.name);
+        its.into_iter().any(same)
+    };
+    before.into_iter().any(|waived| !still(waived))
+}
+
+/// Whether something of a section is not as it is asked for.
+fn departs(world: &World, section: &Section) -> bool {
+    let child = |child: &Child| world.live.get(&child.id).map(|live| live.digest) != Some(child.canonical().digest());
+    let label = |rule: &LabelRule| world.namespace.labels.get(&rule.key) != Some(&rule.value);
+    section.children.iter().any(|(asked, ..)| child(asked)) || section.labels.iter().any(|(asked, ..)| label(asked))
 }
 
 /// What waives an object of a section, if something does.

@@ -28,9 +28,6 @@ impl Index {
 
     /// Takes up a baseline. Answers the namespaces to be looked at: those that it selected, and those that it selects.
     pub fn baseline_seen(&mut self, name: &str, mut entry: BaselineEntry) -> Vec<Arc<str>> {
-        if let Some(found) = entry.status.detected_dns.clone() {
-            self.recall_dns(found);
-        }
         let known = self.baselines.get(name);
         let before = known.and_then(|b| b.accepted.clone());
         let considered = known.and_then(|b| b.candidate.as_ref());

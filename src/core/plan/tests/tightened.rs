@@ -161,3 +161,37 @@ fn what_was_created_without_the_labels_and_got_them_later_may_have_pods_and_wait
     world.admitted.insert("uid-b".to_owned());
     assert_eq!(unchecked(&plan(REGISTRY, &world)), ["podSecurity", "resourceQuotas"]);
 }
+
+/// What a report tells of waivers, as it is read back.
+fn told(world: &mut World, plan: &Plan) {
+    let item = |w: &crate::core::exceptions::Waived| (w.control.as_str().to_owned(), w.object.clone(), w.level);
+    world.prior.waived = plan.waived.iter().map(item).collect();
+    world.prior.enforced_before = plan.enforced_before.iter().map(|s| (*s).to_owned()).collect();
+}
+
+#[test]
+fn what_an_exception_waived_in_part_comes_back_without_a_look_also_where_it_takes_several_tries() {
+    for waive in [
+        json!([{"control": "podSecurity", "level": "privileged"}]),
+        json!([{"control": "resourceQuotas", "objects": [COMPUTE.replace("/", "/security-baseline-")]}]),
+    ] {
+        let mut world = held();
+        super::waived::waive(&mut world, waive.clone());
+        let lowered = plan(REGISTRY, &world);
+        assert_eq!(steps(&lowered).len(), 1, "{waive}");
+        carry_out(&mut world, &lowered);
+        let plan_while_waived = plan(REGISTRY, &world);
+        told(&mut world, &plan_while_waived);
+        super::waived::expire(&mut world);
+        for _ in 0..2 {
+            let back = plan(REGISTRY, &world);
+            assert_eq!((steps(&back).len(), unchecked(&back)), (1, vec![]), "{waive}");
+            // The write failed, and the report was written.
+            told(&mut world, &back);
+        }
+        let back = plan(REGISTRY, &world);
+        carry_out(&mut world, &back);
+        let over = plan(REGISTRY, &world);
+        assert_eq!((steps(&over).len(), over.enforced_before.len()), (0, 0), "{waive}");
+    }
+}

@@ -22,13 +22,13 @@ fn exception(name: &str, waive: Value) -> Arc<Exception> {
 }
 
 /// Lets the world's namespace off this.
-fn waive(world: &mut World, waive: Value) {
+pub(super) fn waive(world: &mut World, waive: Value) {
     let exceptions = [exception("debug", waive)];
     world.waivers = waivers(&exceptions, &world.namespace.name, world.now);
 }
 
 /// Lets the time go by until what is waived is not waived any more.
-fn expire(world: &mut World) {
+pub(super) fn expire(world: &mut World) {
     world.now = world.waivers.next.unwrap();
     let exceptions = world.waivers.exceptions.clone();
     world.waivers = waivers(&exceptions, &world.namespace.name, world.now);
