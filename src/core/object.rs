@@ -9,6 +9,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// The prefix of the names of all objects that the operator creates. It is reserved: whatever stands under a name that
@@ -275,11 +276,11 @@ impl Canonical {
 pub struct Digest([u8; 16]);
 
 impl Digest {
-    /// The digest of a JSON value. Maps are sorted by key, so their order does not matter.
-    pub fn of(value: &Value) -> Self {
+    /// The digest of something as JSON. A [`Value`]'s maps are sorted by key, so their order does not matter.
+    pub fn of(value: &impl Serialize) -> Self {
         let mut hasher = blake3::Hasher::new();
-        // Writing to a hasher cannot fail, and a Value always serialises.
-        let _ = serde_json::to_writer(&mut hasher, value);
+        // What is handed in here always serialises.
+        hasher.update(&serde_json::to_vec(value).unwrap_or_default());
         let mut short = [0; 16];
         hasher.finalize_xof().fill(&mut short);
         Self(short)

@@ -170,7 +170,7 @@ pub fn meaning(report: &BaselineReportStatus) -> Digest {
     let mut report = report.clone();
     report.drift.records.clear();
     report.taken_over.clear();
-    Digest::of(&serde_json::to_value(&report).unwrap_or_default())
+    Digest::of(&report)
 }
 
 /// A fight, in a sentence.

@@ -15,7 +15,7 @@ use super::queue::{Key, Lane};
 use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
 use crate::core::gate;
-use crate::core::object::FIELD_MANAGER;
+use crate::core::object::{Digest, FIELD_MANAGER};
 use crate::core::settle::{Attempt, continued, excluded, meaning, settle};
 
 /// The pause before a report that could not be written is tried again; a longer one where it was refused.
@@ -60,36 +60,34 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         }
         (settled, attempt, index.report(name))
     };
-    if seen
-        .as_ref()
-        .is_some_and(|seen| seen.meaning == meaning(&settled.report))
-    {
+    let told = meaning(&settled.report);
+    if seen.as_ref().is_some_and(|seen| seen.meaning == told) {
         return;
     }
-    let done = write(context, name, &settled.report, &attempt, seen).await;
-    take_up(context, name, &attempt, done);
+    let done = write(context, name, settled.report, &attempt, seen).await;
+    take_up(context, name, &attempt, told, done);
 }
 
 /// Says in the report of a namespace that the configuration excludes that nobody looks after it any more.
 async fn let_go(context: &Context, name: &Arc<str>) {
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), name);
-    let done = match in_time(api.get(BaselineReport::NAME)).await {
+    let (told, done) = match in_time(api.get(BaselineReport::NAME)).await {
         Ok(mut report) => {
             let status = excluded(report.status.take().unwrap_or_default(), context.clock.now());
-            replace(&api, report, status).await
+            (meaning(&status), replace(&api, report, status).await)
         }
-        Err(error) => Err(error),
+        Err(error) => (Digest::unseen(), Err(error)),
     };
-    take_up(context, name, &Attempt::default(), done);
+    take_up(context, name, &Attempt::default(), told, done);
 }
 
-/// Takes up what came of writing a report.
-fn take_up(context: &Context, name: &Arc<str>, attempt: &Attempt, done: kube::Result<Written>) {
+/// Takes up what came of writing a report that means this.
+fn take_up(context: &Context, name: &Arc<str>, attempt: &Attempt, told: Digest, done: kube::Result<Written>) {
     let error = match done {
         Ok(written) => {
             context.metrics.reports.inc();
             let mut index = context.index.lock();
-            index.report_written(name, &written.uid, &written.version, &written.status);
+            index.report_written(name, &written.uid, &written.version, told, &written.status);
             drop(index);
             context.events.drift(name, &written.uid, attempt);
             return;
@@ -123,7 +121,7 @@ struct Written {
 async fn write(
     context: &Context,
     namespace: &str,
-    status: &BaselineReportStatus,
+    mut status: BaselineReportStatus,
     attempt: &Attempt,
     seen: Option<ReportSeen>,
 ) -> kube::Result<Written> {
@@ -139,7 +137,6 @@ async fn write(
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into(),
     );
-    let mut status = status.clone();
     let Some(seen) = seen else {
         report.status = Some(status.clone());
         let created = in_time(api.create(&params(), &report)).await?;

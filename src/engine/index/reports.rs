@@ -37,13 +37,20 @@ impl Index {
         report.is_some_and(|report| report.resource_version == version)
     }
 
-    /// Takes up the report that we wrote.
-    pub fn report_written(&mut self, namespace: &str, uid: &str, version: &str, status: &BaselineReportStatus) {
+    /// Takes up the report that we wrote, and what it means.
+    pub fn report_written(
+        &mut self,
+        namespace: &str,
+        uid: &str,
+        version: &str,
+        told: Digest,
+        status: &BaselineReportStatus,
+    ) {
         let entry = self.entry(namespace);
         entry.report = Some(ReportEntry {
             uid: uid.to_owned(),
             resource_version: version.to_owned(),
-            meaning: meaning(status),
+            meaning: told,
         });
         entry.prior = Some(facts::prior(status));
         entry.reported = Some(Instant::now());
