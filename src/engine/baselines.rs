@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Context;
 use super::answer::{Asked, answer, newer};
 use super::metrics::STATES;
-use super::queue::Key;
+use super::queue::{Key, Lane};
 use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineStatus};
 use crate::controls::{Detected, REGISTRY};
 use crate::core::status::{BaselineFacts, status};
@@ -24,9 +24,14 @@ pub use judge::{judge, understand};
 
 /// Does all that a baseline itself needs: considers a change, keeps its finalizer, and writes its status.
 pub async fn attend(context: &Arc<Context>, name: &Arc<str>) {
-    consider(context, name).await;
+    let look = consider(context, name).await;
     finalizer::keep(context, name).await;
+    // The status names the spec before anything is written for it: if the operator ends before a report tells of that, the
+    // next one knows what may be there.
     report(context, name).await;
+    for namespace in look {
+        context.queue.push(Key::Namespace(namespace), Lane::Rollout);
+    }
 }
 
 /// Writes the status of a baseline, if it is news.

@@ -19,8 +19,9 @@ use crate::engine::queue::{Key, Lane};
 /// How long until a change that waits is counted again: the namespaces that it is about may have become fewer.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Considers what a baseline is to hold from now on, if that is not what it holds.
-pub async fn consider(context: &Arc<Context>, name: &Arc<str>) {
+/// Considers what a baseline is to hold from now on, if that is not what it holds. Answers the namespaces to be looked at
+/// for it.
+pub async fn consider(context: &Arc<Context>, name: &Arc<str>) -> Vec<Arc<str>> {
     let leaves = |entry: &BaselineEntry| entry.candidate.as_ref().is_some_and(|candidate| candidate.leaving);
     if context.index.lock().baseline(name).is_some_and(leaves) {
         match going::with_its_kind(context).await {
@@ -28,29 +29,31 @@ pub async fn consider(context: &Arc<Context>, name: &Arc<str>) {
             Ok(true) => {
                 tracing::info!(baseline = %name, "the baseline goes with its CRD: what was created for it stays");
                 context.index.lock().stays(name);
-                return;
+                return Vec::new();
             }
             Err(error) => {
                 tracing::info!(baseline = %name, %error, "whether the baseline goes with its CRD is not known yet");
                 context
                     .queue
                     .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE);
-                return;
+                return Vec::new();
             }
         }
     }
-    take_up(context, name);
+    take_up(context, name)
 }
 
-fn take_up(context: &Arc<Context>, name: &Arc<str>) {
+fn take_up(context: &Arc<Context>, name: &Arc<str>) -> Vec<Arc<str>> {
     let Some((candidate, count)) = count(context, name) else {
-        return;
+        return Vec::new();
     };
     let mut index = context.index.lock();
-    let Some(entry) = index.baseline(name) else { return };
+    let Some(entry) = index.baseline(name) else {
+        return Vec::new();
+    };
     // Meanwhile there may be another one, and then it is considered in its turn.
     if !entry.candidate.as_ref().is_some_and(|c| Arc::ptr_eq(c, &candidate)) {
-        return;
+        return Vec::new();
     }
     let held = entry.accepted.as_ref().filter(|_| !entry.provisional);
     let change = Change {
@@ -64,7 +67,7 @@ fn take_up(context: &Arc<Context>, name: &Arc<str>) {
         namespaces: usize::try_from(context.config.brake.namespaces).unwrap_or(usize::MAX),
         percent: context.config.brake.percent.into(),
     };
-    let look = match brake::judge(&change, &count, limits, &entry.confirmed) {
+    match brake::judge(&change, &count, limits, &entry.confirmed) {
         Ok(()) => {
             tracing::info!(baseline = %name, generation = candidate.generation, affected = count.affected, "a change of a baseline is taken up");
             context.pace.begin(&candidate.uid);
@@ -76,10 +79,6 @@ fn take_up(context: &Arc<Context>, name: &Arc<str>) {
                 .push_after(Key::Baseline(name.clone()), Lane::Status, AGAIN);
             index.wait(name, waits)
         }
-    };
-    drop(index);
-    for namespace in look {
-        context.queue.push(Key::Namespace(namespace), Lane::Rollout);
     }
 }
 

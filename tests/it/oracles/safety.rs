@@ -18,7 +18,7 @@ pub fn safe(plane: &ControlPlane, mark: Mark) {
 }
 
 fn judge(write: &Request) -> Result<()> {
-    if write.body.is_none() && matches!(write.code, 401 | 403 | 429 | 500..) {
+    if write.body.is_none() && matches!(write.code, 401 | 403 | 404 | 429 | 500..) {
         // The API server did not even read it.
         return Ok(());
     }

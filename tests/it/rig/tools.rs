@@ -137,6 +137,7 @@ fn a_half_written_audit_line_is_left_for_later() {
     let line = json!({
         "auditID": "1", "stage": "ResponseComplete", "verb": "get", "requestURI": "/version",
         "responseStatus": {"code": 200}, "requestReceivedTimestamp": "2026-01-02T03:04:05.678901Z",
+        "stageTimestamp": "2026-01-02T03:04:05.789012Z",
     })
     .to_string();
     let mut file = tempfile::NamedTempFile::new().unwrap();
