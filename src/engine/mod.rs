@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod apply;
 pub mod baselines;
+pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod config;

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
-use kube::client::ClientBuilder;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::Context;
 use super::baselines;
+use super::client::client;
 use super::clock::SystemClock;
 use super::cluster::{self, Source};
 use super::config::Config;
@@ -141,7 +140,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
         }
     }
     cluster::recall(&context);
-    let namespaces = context.index.lock().all_synced();
+    let mut namespaces = context.index.lock().all_synced();
     tracing::info!(
         namespaces = namespaces.len(),
         "everything was seen once; the work begins"
@@ -150,7 +149,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
     // a namespace that was released meanwhile is not repaired once more.
     let baselines: Vec<Arc<str>> = context.index.lock().baselines().map(|(name, _)| name.clone()).collect();
     for name in &baselines {
-        baselines::consider(&context, name).await;
+        namespaces.extend(baselines::consider(&context, name).await);
     }
     look_at(&context, namespaces);
     for _ in 0..usize::from(context.config.workers) + RESERVED {
@@ -191,17 +190,6 @@ fn look_at(context: &Context, namespaces: Vec<Arc<str>>) {
     for name in baselines {
         context.queue.push(Key::Baseline(name), Lane::Status);
     }
-}
-
-async fn client() -> kube::Result<Client> {
-    let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    // A watch is quiet for as long as nothing happens; the API server ends it after 290 s at the latest.
-    config.read_timeout = Some(Duration::from_secs(300));
-    // What failed is tried again by the queue, which knows how long to wait and lets others work meanwhile. The client's
-    // own retry would hold a worker up, and hide a write that was done although its answer was an error.
-    config.default_retry = false;
-    Ok(ClientBuilder::try_from(config)?.build())
 }
 
 /// Takes up the emergency stop from the configuration file while the operator runs. The other keys need a restart.

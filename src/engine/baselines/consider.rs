@@ -21,6 +21,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// Considers what a baseline is to hold from now on, if that is not what it holds. Answers the namespaces to be looked at
 /// for it.
+#[must_use]
 pub async fn consider(context: &Arc<Context>, name: &Arc<str>) -> Vec<Arc<str>> {
     let leaves = |entry: &BaselineEntry| entry.candidate.as_ref().is_some_and(|candidate| candidate.leaving);
     if context.index.lock().baseline(name).is_some_and(leaves) {
