@@ -131,14 +131,19 @@ fn grants_more(control: &dyn Control, was: &Rendered, is: &Rendered) -> bool {
 
 /// Whether a label on the namespace asks for less, or is no longer asked for: a Pod Security level, or a version.
 fn lowers(was: &Rendered, is: &Rendered) -> bool {
-    let rank = |value: &str| match PodSecurityLevel::parse(value) {
-        Some(level) => (Some(level), 0),
-        None => (None, newness(Some(value))),
-    };
     was.labels.iter().any(|label| {
         let now = is.labels.iter().find(|now| now.key == label.key);
-        now.is_none_or(|now| rank(&now.value) < rank(&label.value))
+        now.is_none_or(|now| strictness(&now.value) < strictness(&label.value))
     })
+}
+
+/// How much a Pod Security label asks for, to be compared with another value of the same label: by its level, or by how
+/// new its version is. A value that is neither asks for less than any level, and for the newest version.
+pub fn strictness(value: &str) -> (Option<PodSecurityLevel>, u32) {
+    match PodSecurityLevel::parse(value) {
+        Some(level) => (Some(level), 0),
+        None => (None, newness(Some(value))),
+    }
 }
 
 /// What a change does to all namespaces.

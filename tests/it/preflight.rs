@@ -208,6 +208,16 @@ async fn a_level_that_is_raised_is_held_where_pods_violate_it_while_repairs_and_
     set.present("ResourceQuota", &namespace, QUOTA).await;
     let written = writes_in(plane, mark, &namespace);
     assert!(written.iter().all(|w| w.resource != "namespaces"), "{written:?}");
+
+    // Who takes the label off does not bring the raise about: what was written is put back.
+    let off = json!({"metadata": {"labels": {ENFORCE: null}}});
+    merge(&set.admin, "Namespace", None, &namespace, off).await.unwrap();
+    set.report_until(&namespace, "tells the repair, and still holds the raise", |r| {
+        r["status"]["drift"]["repaired"] == 2 && blocked(r, "podSecurity")["reason"] == "ViolatingPods"
+    })
+    .await;
+    let put_back = get(&set.admin, "Namespace", None, &namespace).await.unwrap();
+    assert_eq!(put_back["metadata"]["labels"][ENFORCE], "privileged");
     delete(&set.admin, "Pod", Some(&namespace), "web").await;
     set.gone("Pod", &namespace, "web").await;
     let said = json!({"metadata": {"annotations": {"securitybaseline.dev/resume-rollout": "mended"}}});

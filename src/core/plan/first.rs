@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{Action, Plan, Section, Step};
 use crate::api::v1alpha1;
+use crate::core::brake::strictness;
 use crate::core::control::{Preflight, Registry};
 use crate::core::object::{Canonical, Child, Digest};
 use crate::core::world::{Baseline, World};
@@ -135,8 +136,9 @@ fn waiting(world: &World, section: &Section, new: bool, plan: &Plan) -> Vec<usiz
         .collect()
 }
 
-/// Whether an action asks for more than what is enforced already, as against putting that right. What is there has to be
-/// as it was written, or it was somebody who loosened it: then it is put right, and to what is declared now.
+/// Whether an action asks for more than what is enforced already, as against putting that right. An object has to be as it
+/// was written, or it was somebody who loosened it: then it is put right, and to what is declared now, since of what was
+/// written only a digest is on record. Of a label the value is, which it is put back to (see [`raised`]).
 fn tightens(world: &World, section: &Section, action: &Action) -> bool {
     let recorded = |child: &Child| world.prior.inventory.get(&child.id).filter(|r| !r.is_orphaned());
     match &action.step {
@@ -151,25 +153,34 @@ fn tightens(world: &World, section: &Section, action: &Action) -> bool {
     }
 }
 
-/// The labels that have pods refused and that are to be raised from what was written.
-fn raised<'a>(world: &World, section: &'a Section) -> Vec<&'a str> {
-    let enforced = section
-        .labels
-        .iter()
-        .filter(|(_, mode, _)| *mode == v1alpha1::Mode::Enforce);
-    enforced
-        .filter(|(rule, ..)| {
-            let live = world.namespace.labels.get(&rule.key);
-            let recorded = world.prior.labels.get(&rule.key).filter(|r| !r.is_orphaned());
-            let as_written = recorded.is_none_or(|recorded| live == Some(&recorded.value));
-            let less = live.is_none_or(|live| *live != rule.value && !rule.stricter.contains(live));
-            REFUSING.contains(&rule.key.as_str()) && as_written && less
-        })
-        .map(|(rule, ..)| rule.key.as_str())
-        .collect()
+/// The labels that have pods refused and that a spec raises above what is there and what was written; with each, what it
+/// is held to until then, if that has to be written or kept: somebody may have lowered it meanwhile.
+fn raised<'a>(world: &'a World, section: &'a Section) -> Vec<(&'a str, Option<&'a String>)> {
+    let live = |key: &str| world.namespace.labels.get(key);
+    let none = live(REFUSING[0]).is_none();
+    let mut raised = Vec::new();
+    for (rule, mode, _) in &section.labels {
+        if *mode != v1alpha1::Mode::Enforce || !REFUSING.contains(&rule.key.as_str()) {
+            continue;
+        }
+        let recorded = world.prior.labels.get(&rule.key).filter(|r| !r.is_orphaned());
+        let (live, recorded) = (live(&rule.key), recorded.map(|r| &r.value));
+        let less = match live {
+            Some(live) => strictness(live) < strictness(&rule.value),
+            // Where there is a level, no version is the newest.
+            None => none,
+        };
+        if !less || recorded.is_some_and(|recorded| strictness(recorded) >= strictness(&rule.value)) {
+            continue;
+        }
+        let no_more = |written: &&String| live.is_none_or(|live| strictness(live) <= strictness(written));
+        let ours = || live.filter(|_| world.namespace.our_labels.contains(&rule.key));
+        raised.push((rule.key.as_str(), recorded.filter(no_more).or_else(ours)));
+    }
+    raised
 }
 
-/// Takes actions out of the plan. Of labels, those that are not raised are put right all the same.
+/// Takes actions out of the plan. Labels are put right all the same: those that are raised, to what was written.
 fn without(places: &[usize], section: &Section, world: &World, plan: &mut Plan) {
     let new = plan
         .sections
@@ -187,14 +198,18 @@ fn without(places: &[usize], section: &Section, world: &World, plan: &mut Plan) 
         if stays || new {
             return stays;
         }
-        for key in &raised {
-            match live.get(*key).filter(|_| world.namespace.our_labels.contains(*key)) {
-                Some(value) => apply.insert((*key).to_owned(), value.clone()),
+        for (key, meanwhile) in &raised {
+            match meanwhile {
+                Some(value) => apply.insert((*key).to_owned(), (*value).clone()),
                 None => apply.remove(*key),
             };
         }
         let missing = apply.iter().any(|(key, value)| live.get(key) != Some(value));
-        let surplus = world.namespace.our_labels.iter().any(|key| !apply.contains_key(key));
+        // Another client may state our name for a key of its own, which is none to remove.
+        let recorded = world.prior.labels.keys();
+        let surplus = recorded
+            .filter(|key| world.namespace.our_labels.contains(*key))
+            .any(|key| !apply.contains_key(key));
         missing || surplus
     });
 }

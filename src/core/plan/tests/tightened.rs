@@ -5,6 +5,7 @@ use super::*;
 use crate::core::plan::first::NEW;
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+const VERSION: &str = "pod-security.kubernetes.io/enforce-version";
 const WARN: &str = "pod-security.kubernetes.io/warn";
 const COMPUTE: &str = "ResourceQuota/compute";
 
@@ -91,7 +92,9 @@ fn what_loosens_or_only_warns_or_is_ignored_is_not_looked_at() {
         json!({"podSecurity": {"enforce": {"level": "baseline", "version": "v1.36"}, "warn": {"level": "baseline"}}});
     let mut ignored = level("restricted");
     ignored["preflight"] = json!("Ignore");
-    for spec in [level("privileged"), pods(100), warns, ignored] {
+    let older =
+        json!({"podSecurity": {"enforce": {"level": "baseline", "version": "v1.30"}, "warn": {"level": "restricted"}}});
+    for spec in [level("privileged"), older, pods(100), warns, ignored] {
         let mut world = held();
         change(&mut world, spec.clone());
         let plan = plan(REGISTRY, &world);
@@ -115,7 +118,10 @@ fn while_a_raised_level_is_held_the_other_labels_are_put_right() {
     change(&mut world, level("restricted"));
     let looked = plan(REGISTRY, &world);
     look(&mut world, &looked, &[violation()]);
-    world.namespace.labels.insert(WARN.to_owned(), "privileged".to_owned());
+    let facts = &mut world.namespace;
+    facts.labels.insert(WARN.to_owned(), "privileged".to_owned());
+    // Somebody applied the same.
+    facts.our_labels.remove(ENFORCE);
     let plan = plan(REGISTRY, &world);
     let applied = labels(&plan).unwrap();
     assert_eq!(
@@ -124,18 +130,101 @@ fn while_a_raised_level_is_held_the_other_labels_are_put_right() {
     );
 }
 
-#[test]
-fn what_somebody_loosens_while_it_is_held_is_put_right_at_once_and_to_what_is_declared() {
+/// A namespace in which a raised level is held, since pods violate it.
+fn raise_held() -> World {
     let mut world = held();
     change(&mut world, level("restricted"));
     let looked = plan(REGISTRY, &world);
     look(&mut world, &looked, &[violation()]);
+    assert_eq!(steps(&plan(REGISTRY, &world)), [""; 0]);
+    world
+}
+
+#[test]
+fn a_level_that_somebody_lowers_while_a_raise_is_held_is_put_back_at_once_and_not_raised() {
+    for tampered in [None, Some("privileged")] {
+        let mut world = raise_held();
+        let facts = &mut world.namespace;
+        facts.our_labels.remove(ENFORCE);
+        facts.labels.remove(ENFORCE);
+        let theirs = tampered.map(|value| (ENFORCE.to_owned(), value.to_owned()));
+        facts.labels.extend(theirs);
+        let repair = plan(REGISTRY, &world);
+        assert_eq!(labels(&repair).unwrap()[ENFORCE], "baseline", "{tampered:?}");
+        carry_out(&mut world, &repair);
+        assert_eq!(steps(&plan(REGISTRY, &world)), [""; 0], "{tampered:?}");
+    }
+}
+
+#[test]
+fn a_repair_of_a_level_is_not_looked_at_and_neither_is_what_asks_for_no_more_than_what_is_there() {
+    let mut world = held();
+    world.now = at(1000);
     world
         .namespace
         .labels
         .insert(ENFORCE.to_owned(), "privileged".to_owned());
-    assert_eq!(labels(&plan(REGISTRY, &world)).unwrap()[ENFORCE], "restricted");
+    let repair = plan(REGISTRY, &world);
+    assert_eq!(labels(&repair).unwrap()[ENFORCE], "baseline");
+    assert!(unchecked(&repair).is_empty());
 
+    // A level without a version is held to the newest one.
+    for newest in [None, Some("v1.38")] {
+        let mut world = held();
+        let newer = json!({"podSecurity": {"enforce": {"level": "baseline", "version": "v1.37"}, "warn": {"level": "restricted"}}});
+        change(&mut world, newer);
+        world.namespace.labels.remove(VERSION);
+        let theirs = newest.map(|value| (VERSION.to_owned(), value.to_owned()));
+        world.namespace.labels.extend(theirs);
+        let stated = plan(REGISTRY, &world);
+        assert_eq!(labels(&stated).unwrap()[VERSION], "v1.37", "{newest:?}");
+        assert!(unchecked(&stated).is_empty(), "{newest:?}");
+    }
+}
+
+#[test]
+fn a_level_that_somebody_raised_in_part_is_not_lowered_while_the_rest_is_held() {
+    let mut world = held();
+    change(&mut world, level("privileged"));
+    let lowered = plan(REGISTRY, &world);
+    carry_out(&mut world, &lowered);
+    change(&mut world, level("restricted"));
+    let facts = &mut world.namespace;
+    facts.our_labels.remove(ENFORCE);
+    facts.labels.insert(ENFORCE.to_owned(), "baseline".to_owned());
+    let looked = plan(REGISTRY, &world);
+    assert_eq!((unchecked(&looked), steps(&looked)), (vec!["podSecurity"], vec![]));
+    look(&mut world, &looked, &[violation()]);
+    world.namespace.labels.insert(WARN.to_owned(), "privileged".to_owned());
+    let repair = plan(REGISTRY, &world);
+    assert_eq!(labels(&repair).unwrap().get(ENFORCE), None, "it is theirs");
+}
+
+#[test]
+fn a_key_that_somebody_claims_under_our_name_makes_no_write_while_a_raise_is_held() {
+    let mut world = raise_held();
+    let facts = &mut world.namespace;
+    facts.labels.insert("a/b".to_owned(), "c".to_owned());
+    facts.our_labels.insert("a/b".to_owned());
+    assert_eq!(steps(&plan(REGISTRY, &world)), [""; 0]);
+}
+
+#[test]
+fn a_level_where_there_was_none_is_held_together_with_its_version() {
+    let only_warns = json!({"podSecurity": {"enforce": null}});
+    let mut world = held();
+    change(&mut world, only_warns);
+    let gone = plan(REGISTRY, &world);
+    carry_out(&mut world, &gone);
+    assert_eq!(world.namespace.labels.get(ENFORCE), None);
+    change(&mut world, level("baseline"));
+    let looked = plan(REGISTRY, &world);
+    assert_eq!((unchecked(&looked), steps(&looked)), (vec!["podSecurity"], vec![]));
+}
+
+#[test]
+fn a_quota_that_somebody_deletes_while_a_lower_one_is_held_is_put_right_to_what_is_declared() {
+    // Of what was written only a digest is on record.
     let mut world = held();
     change(&mut world, pods(3));
     let quota = id(&world, COMPUTE);
