@@ -70,8 +70,8 @@ pub struct SecurityBaselineSpec {
         inner(length(min = 1, max = 63), pattern(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
     )]
     pub released_namespaces: Vec<String>,
-    /// What is done where enforcing for the first time would break what runs: Hold (the default) holds that section in
-    /// that namespace back and says why, Ignore enforces all the same.
+    /// What is done where enforcing for the first time, or raising a level or lowering a quota, would break what runs:
+    /// Hold (the default) holds that back in that namespace and says why, Ignore enforces all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<Preflight>,
     /// How fast namespaces that exist already are enforced for the first time. Repairs and new namespaces never wait.
@@ -112,7 +112,7 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// What is done where enforcing for the first time would break what runs.
+/// What is done where enforcing for the first time, or tightening, would break what runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)] // the field that holds it explains both
 pub enum Preflight {

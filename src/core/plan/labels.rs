@@ -138,7 +138,7 @@ fn finding(world: &World, key: &str, mode: Mode, kind: FindingKind, expected: &s
 }
 
 /// Whether the namespace has the label, or a stricter value that another client set.
-fn holds(world: &World, rule: &LabelRule) -> bool {
+pub(super) fn holds(world: &World, rule: &LabelRule) -> bool {
     match world.namespace.labels.get(&rule.key) {
         Some(value) if *value == rule.value => true,
         Some(value) => rule.stricter.contains(value) && !world.namespace.our_labels.contains(&rule.key),

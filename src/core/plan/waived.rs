@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use k8s_openapi::jiff::Timestamp;
 
 use super::first::due;
-use super::{FindingKind, Plan, Section};
+use super::{FindingKind, Plan, Section, labels};
 use crate::api::v1alpha1::{Mode, PodSecurityLevel, SecurityBaselineSpec};
-use crate::core::control::{LabelRule, Registry};
+use crate::core::control::Registry;
 use crate::core::exceptions::Waived;
 use crate::core::merge::Effective;
 use crate::core::object::{Child, ChildId};
@@ -134,8 +134,8 @@ fn ended(world: &World, section: &Section, plan: &Plan) -> bool {
 /// Whether something of a section is not as it is asked for.
 fn departs(world: &World, section: &Section) -> bool {
     let child = |child: &Child| world.live.get(&child.id).map(|live| live.digest) != Some(child.canonical().digest());
-    let label = |rule: &LabelRule| world.namespace.labels.get(&rule.key) != Some(&rule.value);
-    section.children.iter().any(|(asked, ..)| child(asked)) || section.labels.iter().any(|(asked, ..)| label(asked))
+    section.children.iter().any(|(asked, ..)| child(asked))
+        || section.labels.iter().any(|(asked, ..)| !labels::holds(world, asked))
 }
 
 /// What waives an object of a section, if something does.
