@@ -346,9 +346,10 @@ impl Sink for Baselines {
         let mut look = index.baseline_seen(&name, entry);
         if resumed {
             context.pace.begin(&uid);
-            index.begin_rollout(&uid);
             let accepted = index.baseline(&name).and_then(|b| b.accepted.clone());
-            look.extend(index.concerned(&[accepted]));
+            let concerned = index.concerned(&[accepted]);
+            index.begin_rollout(&uid, &concerned);
+            look.extend(concerned);
         }
         drop(index);
         for namespace in look {

@@ -44,9 +44,10 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         index.update_attempt(name, |attempt| attempt.saw(&world, &plan));
         let attempt = index.attempt(name);
         let settled = settle(&world, &plan, &attempt, verdict);
-        // A read for this report may have been the first to see a change; its event is nothing new then. (What failed is
-        // tried again by its own pause.)
-        if verdict == gate::Verdict::Go && attempt.failures.is_empty() && !plan.actions.is_empty() {
+        // A read for this report may have been the first to see a change; its event is nothing new then. What is still to
+        // be looked at before it is enforced waits for nothing else. (What failed is tried again by its own pause.)
+        let to_do = !plan.actions.is_empty() || !plan.unchecked.is_empty();
+        if verdict == gate::Verdict::Go && attempt.failures.is_empty() && to_do {
             context
                 .queue
                 .push_after(Key::Namespace(name.clone()), Lane::Repair, HAND_ON);

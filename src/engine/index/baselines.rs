@@ -53,10 +53,11 @@ impl Index {
     pub fn baseline_gone(&mut self, name: &str) -> Vec<Arc<str>> {
         let before = self.baselines.remove(name).and_then(|b| b.accepted);
         self.effective.clear();
-        if let Some(baseline) = &before {
-            self.begin_rollout(&baseline.uid);
-        }
-        self.concerned(&[before])
+        let Some(before) = before else { return Vec::new() };
+        let uid = before.uid.clone();
+        let concerned = self.concerned(&[Some(before)]);
+        self.begin_rollout(&uid, &concerned);
+        concerned
     }
 
     /// Takes up what a baseline is to hold from now on. Answers the namespaces to be looked at.
@@ -75,8 +76,9 @@ impl Index {
         entry.provisional = false;
         let before = entry.accepted.replace(accepted.clone());
         self.effective.clear();
-        self.begin_rollout(&accepted.uid);
-        self.concerned(&[before, Some(accepted)])
+        let concerned = self.concerned(&[before, Some(accepted.clone())]);
+        self.begin_rollout(&accepted.uid, &concerned);
+        concerned
     }
 
     /// Has a baseline that is being deleted leave in place what was created for it, whatever its policy says.

@@ -38,8 +38,24 @@ fn a_rollout_that_begins_anew_takes_no_turn_of_another_one() {
     let mut index = index();
     index.give_turn("a", "one", Duration::ZERO);
     index.give_turn("a", "other", Duration::ZERO);
-    index.begin_rollout("one");
+    index.begin_rollout("one", &[]);
     assert_eq!(admitted(&index, "a"), ["other"]);
+}
+
+#[test]
+fn a_rollout_that_begins_anew_forgets_what_was_found_only_in_the_namespaces_that_it_is_about() {
+    let mut index = index();
+    let found = || Checked {
+        what: Digest::unseen(),
+        at: Timestamp::UNIX_EPOCH,
+        held: Vec::new(),
+    };
+    for name in ["a", "b"] {
+        index.looked(name, vec![("podSecurity", found())]);
+    }
+    index.begin_rollout("one", &["a".into()]);
+    let known = |name: &str| index.namespaces[name].preflight.len();
+    assert_eq!((known("a"), known("b")), (0, 1));
 }
 
 /// A plan that newly enforces a section for this baseline, and does something or not.

@@ -209,11 +209,16 @@ impl Index {
         }
     }
 
-    /// Forgets the turns of a rollout that begins anew, and what was found in the namespaces that it is about.
-    pub fn begin_rollout(&mut self, baseline: &str) {
+    /// Forgets the turns of a rollout that begins anew, and what was found in the namespaces that it is about. Those are
+    /// looked at next; what was found in others stays, since nothing would have them looked at again.
+    pub fn begin_rollout(&mut self, baseline: &str, about: &[Arc<str>]) {
         for entry in self.namespaces.values_mut() {
             entry.turns.remove(baseline);
-            entry.preflight.clear();
+        }
+        for name in about {
+            if let Some(entry) = self.namespaces.get_mut(name) {
+                entry.preflight.clear();
+            }
         }
     }
 
