@@ -9,7 +9,7 @@ use kube::core::request::Request as Resource;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::errors::Failed;
+use super::errors::{Failed, is_unacceptable};
 use super::facts::meta;
 use super::index::Last;
 use super::work::in_time;
@@ -131,7 +131,20 @@ async fn create(context: &Context, world: &World, child: &Child) -> Result<Effec
 async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
     let replacement = child.to_replacement(namespace, live);
-    let written = put(context, namespace, &child.id, &replacement).await?;
+    let written = match put(context, namespace, &child.id, &replacement).await {
+        Err(error) if is_unacceptable(&error) => {
+            let bare = child.to_bare_replacement(namespace, live);
+            let written = put(context, namespace, &child.id, &bare).await?;
+            tracing::warn!(
+                namespace,
+                object = %child.id,
+                %error,
+                "the API server took the repair only without what other clients had put on the object"
+            );
+            written
+        }
+        written => written?,
+    };
     let unchanged = meta(&written, "resourceVersion") == meta(&replacement, "resourceVersion");
     if unchanged {
         false_alarm(context, namespace, Some(&child.id));
