@@ -37,7 +37,7 @@ pub struct Config {
     pub workers: u16,
     /// The share of a baseline's namespaces, in percent, that may be blocked or in conflict while it is still Ready.
     pub tolerated_percent: u8,
-    /// How much a change of a baseline may loosen or newly enforce without being confirmed.
+    /// How much a change of a baseline may loosen, tighten or newly enforce without being confirmed.
     pub brake: Brake,
     /// How fast namespaces that exist already are enforced for the first time.
     pub rollout: Rollout,
@@ -51,7 +51,7 @@ pub struct Config {
     pub own_namespace: String,
 }
 
-/// How much a change of a baseline may loosen or newly enforce without being confirmed: it waits when it is about more
+/// How much a change of a baseline may loosen, tighten or newly enforce without being confirmed: it waits when it is about more
 /// namespaces than this and about a larger share of them than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

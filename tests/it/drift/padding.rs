@@ -34,6 +34,21 @@ async fn a_policy_that_a_tenant_opens_and_fills_to_the_brim_is_repaired_without_
         .report_until(namespace, "tells the repair", |r| r["status"]["drift"]["repaired"] == 1)
         .await;
     assert_eq!(condition(&report, "Ready")["status"], "True");
+    let claims = report["status"]["drift"]["records"].as_array().unwrap().iter();
+    let claims: Vec<_> = claims
+        .map(|r| (r["path"].as_str().unwrap(), r["claimedBy"].as_str().unwrap()))
+        .collect();
+    assert!(
+        claims.contains(&(
+            "metadata.annotations[argocd.argoproj.io/ignore-resource-updates]",
+            "unknown"
+        )),
+        "{claims:?}"
+    );
+    assert_eq!(
+        report["status"]["drift"]["lastClaimedBy"], "filler",
+        "somebody rather than nobody: {claims:?}"
+    );
     let repaired = live(set, "NetworkPolicy", Some(namespace), DENY).await;
     assert_eq!(repaired["spec"], declared["spec"]);
     assert_eq!(repaired["metadata"]["annotations"], declared["metadata"]["annotations"]);
@@ -53,7 +68,7 @@ async fn a_policy_that_is_as_large_as_the_store_takes_is_repaired_without_the_fi
     // Labels have no limit of their own. Ever smaller lots of them, until not one more fits.
     let key = |number: usize| format!("{}.example.com/{}-{number}", "p".repeat(60), "n".repeat(50));
     let mut number = 0;
-    for lot in [1000, 100, 10, 1] {
+    for lot in [1000, 200, 40, 8, 1] {
         loop {
             let labels: serde_json::Map<String, Value> = (number..number + lot)
                 .map(|n| (key(n), json!("v".repeat(63))))
@@ -67,17 +82,19 @@ async fn a_policy_that_is_as_large_as_the_store_takes_is_repaired_without_the_fi
         }
     }
     assert!(number > 1000, "{number} labels");
-    // What the open spec leaves free is filled too.
-    for free in (0..=63).rev() {
-        let change = json!({"metadata": {"labels": {"z": "v".repeat(free)}}, "spec": {"ingress": [{}]}});
-        if tenant
+    // What that and the open spec leave free is filled too: less than the declared spec needs is left.
+    let mut opened = false;
+    for free in (0..100).rev().map(|eighth| "z".repeat(8 * eighth)) {
+        let change = json!({"metadata": {"annotations": {"z": free}}, "spec": {"ingress": [{}]}});
+        opened |= tenant
             .change("NetworkPolicy", Some(namespace), DENY, &change)
             .await
-            .is_ok()
-        {
+            .is_ok();
+        if opened {
             break;
         }
     }
+    assert!(opened);
     set.report_until(namespace, "tells the repair", |r| r["status"]["drift"]["repaired"] == 1)
         .await;
     let repaired = live(set, "NetworkPolicy", Some(namespace), DENY).await;
