@@ -10,7 +10,7 @@ use kube::core::request::Request as Resource;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::errors::Failed;
+use super::errors::{Failed, is_unacceptable};
 use super::facts::meta;
 use super::index::Last;
 use super::work::in_time;
@@ -135,14 +135,31 @@ async fn create(context: &Context, world: &World, child: &Child) -> Result<Effec
 
 async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
-    let mut replacement = child.to_replacement(namespace, live);
     let conflicts = context.index.lock().failed_in_a_row(namespace, Duration::ZERO);
-    if conflicts >= MOST_CONFLICTS
-        && let Some(metadata) = replacement["metadata"].as_object_mut()
-    {
-        metadata.remove("resourceVersion");
-    }
-    let written = put(context, namespace, &child.id, &replacement).await?;
+    // Of the version that was judged, or, where that was too late again and again, of whichever is there.
+    let versioned = |mut replacement: Value| {
+        if conflicts >= MOST_CONFLICTS
+            && let Some(metadata) = replacement["metadata"].as_object_mut()
+        {
+            metadata.remove("resourceVersion");
+        }
+        replacement
+    };
+    let replacement = versioned(child.to_replacement(namespace, live));
+    let written = match put(context, namespace, &child.id, &replacement).await {
+        Err(error) if is_unacceptable(&error) => {
+            let bare = versioned(child.to_bare_replacement(namespace, live));
+            let written = put(context, namespace, &child.id, &bare).await?;
+            tracing::warn!(
+                namespace,
+                object = %child.id,
+                %error,
+                "the API server took the repair only without what other clients had put on the object"
+            );
+            written
+        }
+        written => written?,
+    };
     let unchanged = meta(&written, "resourceVersion") == meta(live, "resourceVersion");
     if unchanged {
         false_alarm(context, namespace, Some(&child.id));

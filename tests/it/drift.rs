@@ -5,6 +5,7 @@ mod down;
 mod finalizers;
 mod leave;
 mod ledger;
+mod padding;
 mod reserved;
 mod unchanged;
 mod witness;
