@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::oracles::{holding, requests, settled};
+use crate::oracles::{ends_quietly, ends_well, holding, requests, settled};
 use crate::stage::{Set, condition, control, create, delete, everything, merge, shared};
 
 const POLICY: &str = "NetworkPolicy";
@@ -73,6 +73,7 @@ async fn a_tenants_policy_that_allows_everything_is_told_as_weakened_and_never_d
         condition(r, "Ready")["status"] == "True"
     })
     .await;
+    ends_well(plane, &set, &everything(), &namespaces).await;
 }
 
 #[tokio::test]
@@ -138,6 +139,7 @@ async fn what_opens_everything_is_told_apart_from_what_opens_a_part_and_from_wha
             .each_ref()
             .map(|(n, r)| (n.as_str(), *r))
     );
+    ends_quietly(plane, &set, &namespaces).await;
 }
 
 #[tokio::test]
@@ -169,6 +171,7 @@ async fn a_binding_of_a_wide_group_to_admin_is_told_and_one_of_a_team_is_not() {
         condition(r, "Ready")["status"] == "True"
     })
     .await;
+    ends_well(plane, &set, &everything(), &namespaces).await;
 }
 
 #[tokio::test]
@@ -230,6 +233,7 @@ async fn what_undoes_a_control_from_behind_a_reserved_name_that_nobody_asks_for_
         })
         .await;
     assert_eq!(report["status"]["drift"]["total"], 1);
+    ends_well(plane, &set, &everything(), &namespaces).await;
 }
 
 #[tokio::test]
@@ -250,4 +254,5 @@ async fn what_undoes_a_direction_that_nobody_denies_is_nothing() {
         told(&report, "networkIsolation", "findings"),
         [("NetworkPolicy/in", "Weakened")]
     );
+    ends_quietly(plane, &set, &namespaces).await;
 }
