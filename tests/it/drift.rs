@@ -156,18 +156,21 @@ async fn each_weakening_is_undone_whoever_claims_it_and_however_it_is_written() 
             }
         }
     }
-    let report = held
-        .set
-        .report_until(&held.namespace, "tells of the last", |r| {
-            r["status"]["drift"]["lastClaimedBy"] == CONTROLLER && r["status"]["drift"].get("open").is_none()
-        })
-        .await;
-    for drift in drifts() {
-        let object = format!("{}/{}", drift.kind, held.place(&drift).1);
+    let told = |report: &Value, object: &str| {
         let mut records = report["status"]["drift"]["records"].as_array().unwrap().iter();
-        let told = records.any(|r| r["object"] == object && r["claimedBy"] == CONTROLLER);
-        assert!(told, "{object}: {report}");
-    }
+        records.any(|r| r["object"] == object && r["claimedBy"] == CONTROLLER)
+    };
+    let objects: Vec<String> = drifts()
+        .iter()
+        .map(|d| format!("{}/{}", d.kind, held.place(d).1))
+        .collect();
+    held.set
+        .report_until(
+            &held.namespace,
+            "tells each with that name to it, and nothing is open",
+            |r| r["status"]["drift"].get("open").is_none() && objects.iter().all(|object| told(r, object)),
+        )
+        .await;
     held.ends_well().await;
     // Seen by watches: nothing is listed, and no object is read to be compared. The ledger is, to be continued, and so
     // is what somebody else wrote meanwhile (the quota controller writes a status after each change of a quota).

@@ -26,11 +26,12 @@ pub enum Ledger {
 pub type Ends = Vec<(String, Value)>;
 
 pub struct Play {
+    /// Dropped first: it has a last look at the audit log.
+    pub set: Set,
     pub plane: ControlPlane,
     pub stage: Stage,
     pub proxy: Proxy,
     pub recorder: Recorder,
-    pub set: Set,
     pub namespaces: Vec<String>,
     pub begin: Mark,
     tampered: Vec<Tampering>,
