@@ -1,5 +1,7 @@
 //! A change that loosens much, or enforces much that was not enforced, waits until somebody confirms it.
 
+mod half_read;
+
 use serde_json::{Value, json};
 
 use crate::oracles::{about, converged, safe, settled};
