@@ -7,6 +7,7 @@ mod play;
 mod races;
 mod refusals;
 mod retries;
+mod rights;
 mod shrinking;
 mod tools;
 mod watches;
