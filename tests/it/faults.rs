@@ -9,6 +9,7 @@ mod refusals;
 mod retries;
 mod rights;
 mod shrinking;
+mod terminating;
 mod tools;
 mod watches;
 
