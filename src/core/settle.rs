@@ -28,6 +28,9 @@ pub use self::ledger::continued;
 /// The most findings, and the most of what is blocked or warned of, that a report tells of one control.
 const MOST_NOTES: usize = 32;
 
+/// The most baselines that a report names beside a value, of those that asked for less.
+const MOST_LESS: usize = 8;
+
 /// A namespace's report, and what its baselines are told of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
@@ -320,12 +323,15 @@ impl Plan {
             asked_less: supplied
                 .less
                 .iter()
-                .take(8)
+                .take(MOST_LESS)
                 .map(|(place, value)| AskedLess {
                     baseline: name(*place),
                     value: bounded(value, 256),
                 })
                 .collect(),
+            asked_less_total: i64::try_from(supplied.less.len())
+                .ok()
+                .filter(|_| supplied.less.len() > MOST_LESS),
         };
         values.into_iter().flatten().take(128).map(value).collect()
     }

@@ -383,3 +383,6 @@ fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What the API server takes and refuses, and what people see with kubectl.
 
+mod files;
 pub mod refusals;
 
 use kube::api::{DynamicObject, PostParams};

@@ -256,3 +256,31 @@ async fn what_undoes_a_direction_that_nobody_denies_is_nothing() {
     );
     ends_quietly(plane, &set, &namespaces).await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_seen_from_here_is_said_in_the_status_of_a_baseline_that_isolates() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "unseen").await;
+    set.baseline(json!({"networkIsolation": {"defaultDeny": ["Ingress"]}}))
+        .await;
+    let baseline = set.until("Ready", "True").await;
+    let warnings = baseline["status"]["warnings"].as_array().unwrap();
+    let [warning] = &warnings[..] else {
+        panic!("{warnings:?}")
+    };
+    assert_eq!(warning["path"], "spec.networkIsolation");
+    let warning = warning["message"].as_str().unwrap();
+    for told in [
+        "NotVisible: ",
+        "the cluster's network plugin",
+        "policies of its own kinds",
+        "the host's network",
+    ] {
+        assert!(warning.contains(told), "{told}: {warning}");
+    }
+    // Of what is seen, nothing is said.
+    set.baseline(json!({"podSecurity": {"enforce": {"level": "baseline"}}}))
+        .await;
+    let baseline = set.until("Ready", "True").await;
+    assert_eq!(baseline["status"]["warnings"], Value::Null);
+}

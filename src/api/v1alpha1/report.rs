@@ -222,10 +222,13 @@ pub struct EffectiveValue {
     /// The oldest baseline that asked for it.
     #[schemars(length(max = 253))]
     pub baseline: String,
-    /// The baselines that asked for less, and for what.
+    /// The baselines that asked for less, and for what: the oldest eight of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub asked_less: Vec<AskedLess>,
+    /// How many baselines asked for less, if that is more than askedLess lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_less_total: Option<i64>,
 }
 
 /// A baseline that asked for less than what applies.
