@@ -210,7 +210,7 @@ fn the_readme_knows_every_configuration_key_metric_and_condition() {
 }
 
 /// What stands in quotes in the code like a reason, and is none: words of Kubernetes' API and of our own.
-const NO_REASONS: [&str; 56] = [
+const NO_REASONS: [&str; 58] = [
     "Accept",
     "Always",
     "Apply",
@@ -230,6 +230,7 @@ const NO_REASONS: [&str; 56] = [
     "EndpointSlice",
     "Exists",
     "Failed",
+    "Failure",
     "False",
     "Gi",
     "Group",
@@ -257,6 +258,7 @@ const NO_REASONS: [&str; 56] = [
     "SCTP",
     "SecurityBaseline",
     "Service",
+    "Status",
     "Succeeded",
     "TCP",
     "Terminating",

@@ -44,28 +44,21 @@ pub fn safe_so_far(log: &Log) {
     assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
 }
 
-/// The objects of which a write came too late, and none was done since.
+/// The namespaces in which a write came too late: there the operator may insist.
 #[derive(Default)]
-struct Outdated(BTreeSet<[Option<String>; 3]>);
+struct Outdated(BTreeSet<Option<String>>);
 
 impl Outdated {
     fn judge(&mut self, write: &Request) -> Result<()> {
-        let object = [
-            Some(write.resource.clone()),
-            write.namespace.clone(),
-            write.name.clone(),
-        ];
-        let judged = judge(write, self.0.contains(&object));
-        match write.code {
-            409 => drop(self.0.insert(object)),
-            200..300 => drop(self.0.remove(&object)),
-            _ => {}
+        let judged = judge(write, self.0.contains(&write.namespace));
+        if write.code == 409 {
+            self.0.insert(write.namespace.clone());
         }
         judged
     }
 }
 
-/// `insists`: whether it comes after one that was too late.
+/// `insists`: whether it comes after one in the same namespace that was too late.
 fn judge(write: &Request, insists: bool) -> Result<()> {
     if write.body.is_none() && matches!(write.code, 401 | 403 | 404 | 429 | 500..) {
         // The API server did not even read it.
