@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::oracles::{PATIENCE, converged, quiet, safe, settled};
 use crate::stage::{BINARY, Set, everything, get, grant, merge, metric, shared, unbraked};
-use crate::support::audit::Mark;
+use crate::support::audit::{Mark, Request};
 use crate::support::{ControlPlane, Stage, eventually, install_yaml};
 
 /// Short terms, so that the tests are.
@@ -184,7 +184,9 @@ async fn a_leader_that_is_frozen_in_a_rollout_and_wakes_up_when_another_leads_wr
     assert!(first.operator.log().unwrap().contains("the lease"), "it says why");
     quiet(&plane, &set, &namespaces, Duration::from_secs(1)).await;
     let written = plane.audit().writes_since(mark).unwrap();
-    let late: Vec<_> = written.iter().filter(|request| request.resource != "leases").collect();
+    // What was on its way into the socket at that very moment may still come, and is refused by what it expects.
+    let late = |request: &&Request| request.resource != "leases" && request.code < 300;
+    let late: Vec<_> = written.iter().filter(late).collect();
     assert!(late.is_empty(), "{late:#?}");
     // It comes back as one that stands by, and takes over again.
     first.restart(&plane).await.unwrap();
