@@ -25,6 +25,8 @@ enum Command {
         /// The configuration file. Without it every key has its default.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        #[command(flatten)]
+        election: run::Election,
     },
     /// Print the custom resource definitions.
     Crds,
@@ -42,7 +44,7 @@ enum Command {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run { config } => run::run(config),
+        Command::Run { config, election } => run::run(config, &election),
         Command::Crds => generate::print_crds(),
         Command::Render(args) => render::render(&args),
         Command::Generate { root } => generate::generate(&root),

@@ -7,6 +7,7 @@ pub mod brake;
 pub mod conditions;
 pub mod control;
 pub mod drift;
+pub mod election;
 pub mod exceptions;
 pub mod fight;
 pub mod gate;

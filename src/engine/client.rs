@@ -4,6 +4,7 @@
 //! algorithm), and a link that died without a word is noticed only when a request on it times out, for a watch after
 //! minutes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
@@ -16,8 +17,11 @@ use hyper_util::rt::TokioExecutor;
 use kube::client::{ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use serde_json::{Value, json};
+use tower::layer::layer_fn;
 use tower::{BoxError, ServiceBuilder};
 
+use super::fence::Fenced;
+use super::lease::Leadership;
 use crate::core::text::bounded;
 
 /// How long it may take to connect.
@@ -33,18 +37,20 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// at the latest.
 const QUIET: Duration = Duration::from_secs(300);
 
-/// A client for the cluster that the environment names: a kubeconfig, or a pod's own.
+/// A client for the cluster that the environment names: a kubeconfig, or a pod's own. It sends what only reads at any time,
+/// and everything else only while this replica leads.
 ///
 /// # Errors
 /// When there is no usable configuration.
-pub async fn client() -> kube::Result<Client> {
+pub async fn client(leadership: Arc<Leadership>) -> kube::Result<Client> {
     let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
     // What failed is tried again by the queue, which knows how long to wait and lets others work meanwhile. The client's
     // own retry would hold a worker up, and hide a write that was done although its answer was an error.
     config.default_retry = false;
     if config.proxy_url.is_some() {
         // kube says what it can do about that.
-        return Ok(ClientBuilder::try_from(config)?.build());
+        let fence = layer_fn(move |inner| Fenced::new(inner, leadership.clone()));
+        return Ok(ClientBuilder::try_from(config)?.with_layer(&fence).build());
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -59,6 +65,7 @@ pub async fn client() -> kube::Result<Client> {
     connector.set_read_timeout(Some(QUIET));
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
+        .layer_fn(move |inner| Fenced::new(inner, leadership.clone()))
         .and_then(heed)
         .layer(config.base_uri_layer())
         .layer(config.extra_headers_layer()?)

@@ -331,7 +331,8 @@ impl Sink for Baselines {
         let name: Arc<str> = meta(&object, "name").into();
         let mut index = context.index.lock();
         let before = index.baseline(&name);
-        let entry = baselines::judge(before, &object);
+        // Until the work begins, what is accepted is what the status says: another replica may lead, and change it.
+        let entry = baselines::judge(before.filter(|_| index.is_synced()), &object);
         let news = before.is_none_or(|b| {
             (&b.uid, b.judged, &b.confirmed, b.deleted, b.finalizer)
                 != (

@@ -33,6 +33,7 @@ mod preflight;
 mod quiet;
 mod removal;
 mod render;
+mod replicas;
 mod rig;
 mod scale;
 mod slipped_through;
