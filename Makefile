@@ -9,9 +9,12 @@ GO ?= go
 TEST_THREADS ?= 4
 
 controlplane := tests/controlplane
+chart := config/helm/security-baseline-operator
 # kubectl (which brings kustomize along) is the machine's own, or else the one that is built with the control plane.
 with-kubectl = export PATH="$$PATH:$$($(controlplane)/build.sh 2>/dev/null | sed -n 's/^assets=//p')"
 results := target/test-results.txt
+# Where a tool's folder is, built if need be: $(call tool,NAME).
+tool = $$(tests/tools/build.sh $(1))
 
 .DEFAULT_GOAL := help
 
@@ -37,6 +40,20 @@ demo: need-cargo controlplane ## Watch the operator at work on a cluster of its 
 	@$(CARGO) build --locked --bins --example demo
 	@$(with-kubectl); KEEP='$(KEEP)' $(CARGO) run --locked --quiet --example demo
 
+##@ Ship it
+
+.PHONY: static
+static: need-cargo ## Build the operator as a static executable: target/static/.
+	@.ci/static
+
+.PHONY: image
+image: need-cargo ## Build the container image with buildah: target/image/, an OCI archive.
+	@.ci/image
+
+.PHONY: release
+release: need-cargo need-go ## Make all that a release page carries, reproducibly: target/release-files/.
+	@HELM=$(call tool,helm)/helm .ci/release
+
 ##@ Develop
 
 .PHONY: build
@@ -57,6 +74,12 @@ test: need-cargo controlplane ## Run all tests: unit, property, contract, and in
 	grep -E '^test result:|^error: ' $(results) || true; \
 	exit $$status
 
+.PHONY: test-install
+test-install: need-cargo need-go controlplane ## Install, upgrade, roll back and uninstall what is shipped, with the real Helm.
+	@echo 'Building Helm and kubeconform from source (a few minutes the first time, then cached in ~/.cache) ...'
+	@$(with-kubectl); export HELM=$(call tool,helm)/helm KUBECONFORM=$(call tool,kubeconform)/kubeconform; \
+	$(CARGO) test --locked --test install -- --test-threads=$(TEST_THREADS)
+
 # Built optimised, the operator too. Cargo's own test harness has no part in it.
 .PHONY: bench
 bench: need-cargo controlplane ## Measure beside a bare client: N=300 namespaces, or N=10000 (an hour); PARTS=convergence,rest,... chooses.
@@ -74,8 +97,13 @@ lint: need-cargo need-go ## Check the format, and let the linters look (warnings
 	  { [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted (run: gofmt -w $(controlplane))" >&2; exit 1; }; }
 	cd $(controlplane) && GOTOOLCHAIN=local $(GO) vet .
 
+.PHONY: deny
+deny: need-cargo ## Check the dependencies' licenses, sources and duplicates (needs cargo-deny).
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'cargo-deny is needed; install it: cargo install cargo-deny --locked' >&2; exit 1; }
+	$(CARGO) deny --locked check licenses bans sources
+
 .PHONY: generate
-generate: need-cargo generate-crds generate-manifests ## Write all generated files: crds/, docs/reference/ and config/install.yaml.
+generate: need-cargo generate-crds generate-manifests generate-chart ## Write all generated files: crds/, docs/reference/, config/install.yaml, the chart's files.
 
 .PHONY: generate-crds
 generate-crds: need-cargo
@@ -85,12 +113,18 @@ generate-crds: need-cargo
 generate-manifests: controlplane
 	@$(with-kubectl); $(call install-yaml,config/install.yaml)
 
+.PHONY: generate-chart
+generate-chart: generate-crds
+	@config/helm/copy-files.sh $(chart)/files
+
 .PHONY: verify-generated
 verify-generated: need-cargo controlplane ## Fail if a generated file is not what `make generate` writes.
 	@$(with-kubectl); fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; mkdir -p "$$fresh/crds" "$$fresh/config"; \
 	$(CARGO) run --locked --quiet -- generate --root "$$fresh"; \
 	$(call install-yaml,$$fresh/config/install.yaml); \
-	if diff -ru crds "$$fresh/crds" --exclude=kustomization.yaml && diff -ru docs/reference "$$fresh/docs/reference" && diff -u config/install.yaml "$$fresh/config/install.yaml"; then \
+	config/helm/copy-files.sh "$$fresh/files"; \
+	if diff -ru crds "$$fresh/crds" --exclude=kustomization.yaml && diff -ru docs/reference "$$fresh/docs/reference" && \
+	  diff -u config/install.yaml "$$fresh/config/install.yaml" && diff -ru $(chart)/files "$$fresh/files"; then \
 	  echo 'The generated files are fresh.'; \
 	else \
 	  echo 'Generated files are stale, see the difference above. Mend it with: make generate' >&2; exit 1; \
