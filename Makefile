@@ -33,12 +33,16 @@ need-cargo need-go: need-%:
 help: ## Show this help.
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# A kubeconfig that is stated on the command line; one that is merely exported is no wish to try things on its cluster.
+demo-kubeconfig := $(if $(filter command,$(firstword $(origin KUBECONFIG))),$(abspath $(KUBECONFIG)))
+
 # The operator and the demo are built into one target directory, which cargo knows.
 .PHONY: demo
-demo: need-cargo controlplane ## Watch the operator at work on a cluster of its own. KEEP=1 leaves it running.
+demo: need-cargo $(if $(demo-kubeconfig),,controlplane) ## Watch the operator at work on a cluster of its own (KEEP=1 leaves it running), or on KUBECONFIG=FILE.
 	@echo 'Building the operator and the demo (two to four minutes the first time) ...'
 	@$(CARGO) build --locked --bins --example demo
-	@$(with-kubectl); KEEP='$(KEEP)' $(CARGO) run --locked --quiet --example demo
+	@$(if $(demo-kubeconfig),,$(with-kubectl);) KEEP='$(KEEP)' YES='$(YES)' DEMO_KUBECONFIG='$(demo-kubeconfig)' \
+	  $(CARGO) run --locked --quiet --example demo
 
 ##@ Ship it
 
@@ -78,6 +82,7 @@ test: need-cargo controlplane ## Run all tests: unit, property, contract, and in
 test-install: need-cargo need-go controlplane ## Install, upgrade, roll back and uninstall what is shipped, with the real Helm.
 	@echo 'Building Helm and kubeconform from source (a few minutes the first time, then cached in ~/.cache) ...'
 	@$(with-kubectl); export HELM=$(call tool,helm)/helm KUBECONFORM=$(call tool,kubeconform)/kubeconform; \
+	$(CARGO) build --locked --bins --example demo; \
 	$(CARGO) test --locked --test install -- --test-threads=$(TEST_THREADS)
 
 # Built optimised, the operator too. Cargo's own test harness has no part in it.
