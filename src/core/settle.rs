@@ -50,6 +50,8 @@ pub struct MemberStanding {
     pub reason: String,
     /// Why, in a sentence.
     pub message: String,
+    /// How much departs there, or is in the way: the more, the worse.
+    pub told: usize,
     /// What cannot be merged with another baseline, whichever of them holds.
     pub conflict: Option<String>,
     /// Whether the namespace lost the labels that selected it.
@@ -249,6 +251,7 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[C
             .iter()
             .zip(takes_part)
             .filter_map(|(control, its)| its.then_some(control));
+        let told = its.clone().map(|c| c.findings.len() + c.blocked.len()).sum();
         let (mut standing, mut reason, mut message) = standing(plan, its);
         let yields = plan.conflicts().find(|c| c.yields == place);
         let conflict = yields
@@ -265,6 +268,7 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[C
             standing,
             reason,
             message,
+            told,
             conflict: conflict.map(|c| c.message),
             deselected: world.deselected.contains(&baseline.uid),
             contested: contests.first().map(fought_over),

@@ -25,9 +25,6 @@ use super::work::worker;
 
 /// How often the configuration file is looked at for its emergency stop.
 const LOOK_AT_CONFIG: Duration = Duration::from_secs(2);
-
-/// How long the start waits for what is of use but not needed.
-const OPTIONAL_WAIT: Duration = Duration::from_secs(10);
 /// How long work that is under way may take to end, when the operator is told to end: less than the 30 s after which a
 /// kubelet kills it.
 const GRACE: Duration = Duration::from_secs(15);
@@ -134,7 +131,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
         for (name, needed, progress) in started {
             if needed {
                 progress.listed().await;
-            } else if tokio::time::timeout(OPTIONAL_WAIT, progress.listed()).await.is_err() {
+            } else if !progress.listed_or_refused().await {
                 tracing::warn!(watch = name, "this cannot be read; what depends on it is held");
             }
         }

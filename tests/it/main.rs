@@ -42,4 +42,5 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod tamper;
+mod tenants;
 mod weakened;

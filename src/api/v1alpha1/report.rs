@@ -51,7 +51,7 @@ impl BaselineReport {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BaselineReportStatus {
-    /// Ready and Drifted; both are always there.
+    /// Ready, Drifted and Contested; all are always there.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
     /// The baselines that this namespace is held to, or that select it.
