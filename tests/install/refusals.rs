@@ -117,6 +117,9 @@ async fn what_the_operator_would_refuse_in_its_configuration_the_chart_refuses_b
         ("exceptions: {maxDuration: 8760h1m}", "/exceptions/maxDuration"),
         ("exceptions: {maxDuration: 30d}", "/exceptions/maxDuration"),
         ("exceptions: {maxDuration: 720}", "/exceptions/maxDuration"),
+        ("verificationInterval: -1h", "/verificationInterval"),
+        ("verificationInterval: 721h", "/verificationInterval"),
+        ("verificationInterval: 6", "/verificationInterval"),
         ("exceptions: {warnBefore: -1h}", "/exceptions/warnBefore"),
         ("exceptions: {warnBefore: 1d}", "/exceptions/warnBefore"),
     ] {
@@ -127,6 +130,8 @@ async fn what_the_operator_would_refuse_in_its_configuration_the_chart_refuses_b
         "listen: '[::]:9090'",
         "exceptions: {maxDuration: 8760h, warnBefore: 0h}",
         "exceptions: {maxDuration: 1h30m}",
+        "verificationInterval: 0h",
+        "verificationInterval: 720h",
         "clusterDNS: {nodeLocalAddresses: [169.254.20.10, 'fd00::a']}",
         "logFilter: 'info,security_baseline_operator=debug'",
         "excludedNamespaces: []",
