@@ -64,8 +64,13 @@ release: need-cargo need-go ## Make all that a release page carries, reproducibl
 build: need-cargo ## Build the operator, optimised: target/release/security-baseline-operator.
 	$(CARGO) build --locked --release
 
+# Read by tests/controlplane/build.sh, and by the tests.
+ifdef KUBERNETES
+export KUBERNETES
+endif
+
 .PHONY: test
-test: need-cargo controlplane ## Run all tests: unit, property, contract, and integration on a real control plane.
+test: need-cargo controlplane ## Run all tests: unit, property, contract, integration; KUBERNETES=v1.34.4 on another version.
 	@mkdir -p $(dir $(results))
 	@echo 'Building and running all tests (the first build takes three to five minutes) ...'
 	@$(with-kubectl); \
