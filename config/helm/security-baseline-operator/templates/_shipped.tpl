@@ -37,7 +37,7 @@ Takes root and file; answers a map whose `items` are the objects, as YAML.
 {{- end -}}
 {{- end -}}
 
-{{/* security-baseline-operator and what begins with it and a colon, under this release's name. */}}
+{{/* The name of what belongs to the Deployment follows it. All others are the same everywhere: messages and docs state them. */}}
 {{- define "sbo.renamed" -}}
-{{- regexReplaceAll "^security-baseline-operator(:|$)" .name (printf "%s${1}" (include "sbo.name" .root)) -}}
+{{- ternary (include "sbo.name" .root) .name (eq .name "security-baseline-operator") -}}
 {{- end -}}
