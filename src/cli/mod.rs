@@ -29,7 +29,11 @@ enum Command {
         election: run::Election,
     },
     /// Print the custom resource definitions.
-    Crds,
+    Crds {
+        /// Write JSON schemas of the kinds into this folder instead, for editors and linters.
+        #[arg(long, value_name = "DIR")]
+        json_schemas: Option<PathBuf>,
+    },
     /// Print the very objects that Enforce would create in a namespace, without a cluster.
     Render(render::Args),
     /// Write the generated files into a checkout: crds/ and docs/reference/.
@@ -45,7 +49,10 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { config, election } => run::run(config, &election),
-        Command::Crds => generate::print_crds(),
+        Command::Crds { json_schemas: None } => generate::print_crds(),
+        Command::Crds {
+            json_schemas: Some(folder),
+        } => generate::write_json_schemas(&folder),
         Command::Render(args) => render::render(&args),
         Command::Generate { root } => generate::generate(&root),
     };

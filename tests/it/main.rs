@@ -13,6 +13,7 @@ mod access;
 mod admission;
 mod baselines;
 mod brake;
+mod chart;
 mod contract;
 mod deletion;
 mod docs;
