@@ -11,6 +11,7 @@ use crate::engine::clock::SystemClock;
 use crate::engine::config::Config;
 use crate::engine::events::events;
 use crate::engine::index::Index;
+use crate::engine::lease::Leadership;
 use crate::engine::metrics::Metrics;
 use crate::engine::pace::Pace;
 use crate::engine::queue::Queue;
@@ -33,6 +34,7 @@ fn context() -> (Arc<Context>, Receiver<String>) {
     let client = Client::new(service, "default");
     let config = Config::default();
     let context = Context {
+        leadership: Arc::new(Leadership::alone()),
         index: parking_lot::Mutex::new(Index::new(config.clone())),
         pace: Pace::default(),
         queue: Queue::new(1),
