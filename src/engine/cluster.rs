@@ -171,6 +171,15 @@ fn enqueue(context: &Context, namespace: &str, lane: Lane) {
     context.queue.push(Key::Namespace(namespace.into()), lane);
 }
 
+/// Has a namespace's report written, and not sooner after the last one than any other: what others do a hundred times a
+/// second is told once a second.
+fn enqueue_report(context: &Context, namespace: &str) {
+    let pause = context.index.lock().report_pause(namespace);
+    context
+        .queue
+        .push_after(Key::Namespace(namespace.into()), Lane::Report, pause);
+}
+
 fn tell(context: &Context, told: impl IntoIterator<Item = Arc<str>>) {
     for name in told {
         context
@@ -229,7 +238,7 @@ fn look(context: &Context, namespace: &str, differs: bool, news: bool) {
     if differs {
         enqueue(context, namespace, Lane::Repair);
     } else if news {
-        enqueue(context, namespace, Lane::Report);
+        enqueue_report(context, namespace);
     }
 }
 
@@ -299,13 +308,13 @@ impl Sink for Reports {
         let namespace = meta(&object, "namespace");
         let (uid, version) = (meta(&object, "uid"), meta(&object, "resourceVersion"));
         if context.index.lock().report_seen(namespace, uid, version, &status) {
-            enqueue(context, namespace, Lane::Report);
+            enqueue_report(context, namespace);
         }
     }
 
     fn deleted(&self, context: &Context, namespace: &str, name: &str, _: Last<'_>) {
         if name == BaselineReport::NAME && context.index.lock().report_gone(namespace) {
-            enqueue(context, namespace, Lane::Report);
+            enqueue_report(context, namespace);
         }
     }
 
