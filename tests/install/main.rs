@@ -20,13 +20,16 @@ mod objects;
 mod refusals;
 mod same;
 mod schemas;
-#[path = "../it/stage.rs"]
-#[allow(
-    dead_code,
-    reason = "it is shared with the integration tests, and not all of it is used here"
-)]
-mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 mod takeover;
 mod valid;
+
+/// What the integration tests play with. (Inline, so that the files find their own modules.)
+#[path = "../it"]
+#[allow(dead_code, reason = "not all of it is used here")]
+mod it {
+    pub mod oracles;
+    pub mod stage;
+}
+use it::{oracles, stage};
