@@ -57,6 +57,12 @@ test: need-cargo controlplane ## Run all tests: unit, property, contract, and in
 	grep -E '^test result:|^error: ' $(results) || true; \
 	exit $$status
 
+.PHONY: test-report
+test-report: need-cargo ## Test the HTML report in a real browser (needs Chromium and its WebDriver).
+	@for tool in chromium chromedriver; do command -v $$tool >/dev/null || \
+	  { echo "$$tool is needed and was not found on the PATH; on Debian: apt install chromium chromium-driver" >&2; exit 1; }; done
+	$(CARGO) test --locked --test report
+
 # Built optimised, the operator too. Cargo's own test harness has no part in it.
 .PHONY: bench
 bench: need-cargo controlplane ## Measure beside a bare client: N=300 namespaces, or N=10000 (an hour); PARTS=convergence,rest,... chooses.

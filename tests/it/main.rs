@@ -13,6 +13,7 @@ mod access;
 mod admission;
 mod baselines;
 mod brake;
+mod cli;
 mod contract;
 mod deletion;
 mod docs;
