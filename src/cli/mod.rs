@@ -36,6 +36,8 @@ enum Command {
         /// The configuration file. Without it every key has its default.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        #[command(flatten)]
+        election: run::Election,
     },
     /// Print the custom resource definitions.
     Crds,
@@ -155,7 +157,7 @@ fn called() -> &'static str {
 fn run_command(command: Command) -> Result<Verdict, Failure> {
     let clean = |()| Verdict::Clean;
     match command {
-        Command::Run { config } => run::run(config).map(clean),
+        Command::Run { config, election } => run::run(config, &election).map(clean),
         Command::Crds => generate::print_crds().map(clean),
         Command::Render(args) => render::render(&args).map(clean),
         Command::Generate { root } => generate::generate(&root).map(clean),

@@ -11,10 +11,10 @@
 //!   the direction's other rules without a limit to ports, cover all of IPv4 or all of IPv6. What an `except` takes out
 //!   is not covered, unless another block brings it back.
 //!
-//! It is **narrower**, which is information, when it does the same for some pods only, or on some ports only. Whether
-//! a selector that names something selects all the same (such as one for pods that lack a label which none has), only the
-//! pods can tell: it counts as some. A rule that names particular peers is nothing, and so is one for all but particular
-//! ones (`except`, `NotIn`, `DoesNotExist`).
+//! It is **narrower**, which is information, when it does the same for some pods only, on some ports only, or for most
+//! peers: all but particular namespaces or pods (a selector of nothing but `NotIn` and `DoesNotExist`), or more than half
+//! of all addresses. Whether a selector that names something selects all the same (such as one for pods that lack a label
+//! which none has), only the pods can tell: it counts as some. A rule that names particular peers is nothing.
 //!
 //! A **RoleBinding undoes** what access says when it gives the ClusterRole `cluster-admin` or `admin` to everybody: to
 //! one of the groups `system:authenticated`, `system:unauthenticated` and `system:serviceaccounts`, or to the user
@@ -36,11 +36,13 @@ pub fn may_weaken(kind: &ChildKind) -> bool {
     matches!(kind.kind, "NetworkPolicy" | "RoleBinding")
 }
 
-/// What an object that does not bear a reserved name undoes, if it does. It may hold anything that JSON can.
+/// What an object undoes, if it does. It may hold anything that JSON can.
 pub fn weakening(kind: &ChildKind, object: &Value) -> Option<Weakening> {
+    // Most objects plainly undo nothing, and need not be taken apart.
+    let is_list = |field: &str| object["spec"][field].as_array().is_some_and(|rules| !rules.is_empty());
     let judge = match kind.kind {
-        "NetworkPolicy" => policy,
-        "RoleBinding" => binding,
+        "NetworkPolicy" if is_list("ingress") || is_list("egress") => policy,
+        "RoleBinding" if wide_role(&object["roleRef"]).is_some() => binding,
         _ => return None,
     };
     judge(&Canonical::of(kind, object).0)
@@ -51,6 +53,7 @@ pub fn weakening(kind: &ChildKind, object: &Value) -> Option<Weakening> {
 enum Opening {
     Everything,
     SomePorts,
+    MostPeers,
 }
 
 fn policy(object: &Value) -> Option<Weakening> {
@@ -79,6 +82,7 @@ fn policy(object: &Value) -> Option<Weakening> {
         let limit = match opening {
             Opening::Everything => "",
             Opening::SomePorts => ", on some ports only",
+            Opening::MostPeers => ", but for a few peers or ports",
         };
         told.push(format!("all {field} {preposition} {pods}{limit}"));
     }
@@ -92,14 +96,16 @@ fn policy(object: &Value) -> Option<Weakening> {
 /// How far the rules of one direction open it.
 fn opening(rules: &[Value], peers: &str) -> Option<Opening> {
     let (mut on, mut unlimited, mut all) = (Vec::new(), Blocks::default(), Blocks::default());
+    let mut most = false;
     for rule in rules.iter().filter_map(Value::as_object) {
         let mut ports = ports(rule);
-        let (any, mut blocks) = reach(rule, peers);
+        let (reach, mut blocks) = reach(rule, peers);
+        most |= reach == Reach::Most;
         if covers(&mut ports, PORTS) {
             unlimited.extend(&blocks);
         }
         all.extend(&blocks);
-        if any || blocks.is_everything() {
+        if reach == Reach::All || blocks.is_everything() {
             // A rule that reaches everything, if only on ports of another protocol.
             all.add_everything();
             on.append(&mut ports);
@@ -107,36 +113,52 @@ fn opening(rules: &[Value], peers: &str) -> Option<Opening> {
     }
     if covers(&mut on, PORTS) || unlimited.is_everything() {
         Some(Opening::Everything)
+    } else if all.is_everything() {
+        Some(Opening::SomePorts)
     } else {
-        all.is_everything().then_some(Opening::SomePorts)
+        (most || all.is_most()).then_some(Opening::MostPeers)
     }
 }
 
-/// Whether a rule reaches everything by its selectors, or by having none, and the addresses that it reaches besides.
-fn reach(rule: &Map<String, Value>, peers: &str) -> (bool, Blocks) {
+/// Whom a rule reaches by its selectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Some,
+    Most,
+    All,
+}
+
+/// Whom a rule reaches by its selectors, or by having none, and the addresses that it reaches besides.
+fn reach(rule: &Map<String, Value>, peers: &str) -> (Reach, Blocks) {
     let mut blocks = Blocks::default();
     let Some(peers) = rule.get(peers) else {
-        return (true, blocks);
+        return (Reach::All, blocks);
     };
-    let mut any = false;
+    let mut reach = Reach::Some;
     for peer in peers.as_array().into_iter().flatten().filter_map(Value::as_object) {
         match peer.get("ipBlock") {
             Some(block) => blocks.add(block),
-            None => any |= is_anywhere(peer),
+            None => reach = reach.max(of_peer(peer)),
         }
     }
-    (any, blocks)
+    (reach, blocks)
 }
 
-/// Whether a peer is all pods of all namespaces. (One that says nothing would be; the API server refuses it.)
-fn is_anywhere(peer: &Map<String, Value>) -> bool {
-    let pods = peer.get("podSelector").is_none_or(is_empty);
-    let namespaces = match peer.get("namespaceSelector") {
-        Some(selector) => is_empty(selector) || is_any_name(selector),
-        // Without it, the pods are those of the policy's own namespace.
-        None => peer.is_empty(),
+/// How much of all pods of all namespaces a peer is. (One that says nothing would be all; the API server refuses it.)
+fn of_peer(peer: &Map<String, Value>) -> Reach {
+    let of = |selector: &Value| match selector {
+        selector if is_empty(selector) || is_any_name(selector) => Reach::All,
+        selector if is_all_but(selector) => Reach::Most,
+        _ => Reach::Some,
     };
-    pods && namespaces
+    let pods = peer.get("podSelector").map_or(Reach::All, of);
+    let namespaces = match peer.get("namespaceSelector") {
+        Some(selector) => of(selector),
+        // Without it, the pods are those of the policy's own namespace.
+        None if peer.is_empty() => Reach::All,
+        None => Reach::Some,
+    };
+    pods.min(namespaces)
 }
 
 fn is_empty(selector: &Value) -> bool {
@@ -155,6 +177,25 @@ fn is_any_name(selector: &Value) -> bool {
     })
 }
 
+/// Whether a selector only leaves something out.
+fn is_all_but(selector: &Value) -> bool {
+    let Some(selector) = selector.as_object().filter(|s| s.len() == 1) else {
+        return false;
+    };
+    let expressions = selector.get("matchExpressions").and_then(Value::as_array);
+    // Every namespace has this label: to lack it is to be none.
+    let none = |e: &Value| e["key"] == "kubernetes.io/metadata.name" && e["operator"] == "DoesNotExist";
+    let leaves_out = |e: &Value| (e["operator"] == "NotIn" || e["operator"] == "DoesNotExist") && !none(e);
+    expressions.is_some_and(|all| all.iter().all(leaves_out))
+}
+
+/// The role that a reference names, if it is one that allows everything.
+fn wide_role(reference: &Value) -> Option<&'static str> {
+    ["cluster-admin", "admin"]
+        .into_iter()
+        .find(|name| reference["name"] == *name)
+}
+
 fn binding(object: &Value) -> Option<Weakening> {
     const WIDE: [(&str, &str); 4] = [
         ("Group", "system:authenticated"),
@@ -163,9 +204,7 @@ fn binding(object: &Value) -> Option<Weakening> {
         ("User", "system:anonymous"),
     ];
     let role = &object["roleRef"];
-    let name = ["cluster-admin", "admin"]
-        .into_iter()
-        .find(|name| role["name"] == *name)?;
+    let name = wide_role(role)?;
     let subjects = object["subjects"]
         .as_array()
         .filter(|_| role["kind"] == "ClusterRole")?;

@@ -227,6 +227,10 @@ fn time(entry: &Value) -> Option<Timestamp> {
     entry["time"].as_str()?.parse().ok()
 }
 
+/// The maps of our kinds that are owned key by key: to own such a map and nothing in it is to own none of its values. (All
+/// other lists and maps in what we write are atomic, by the API's schema.)
+const KEY_BY_KEY: [&str; 3] = ["labels", "annotations", "hard"];
+
 /// Whether fields in the notation `FieldsV1` hold a field of an object, or something in it
 /// (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>). An item that has nothing below it is owned
 /// whole, as an atomic list or map is.
@@ -241,9 +245,11 @@ fn covers(fields: &Value, live: &Value, path: &[Segment<'_>]) -> bool {
         return true;
     }
     match first {
-        Segment::Key(key) => fields
-            .get(&format!("f:{key}"))
-            .is_some_and(|below| covers(below, &live[*key], rest)),
+        Segment::Key(key) => fields.get(&format!("f:{key}")).is_some_and(|below| {
+            let of_the_map_itself =
+                KEY_BY_KEY.contains(key) && below.as_object().is_some_and(serde_json::Map::is_empty);
+            covers(below, &live[*key], rest) && (rest.is_empty() || !of_the_map_itself)
+        }),
         Segment::Index(i) => {
             let item = &live[*i];
             fields

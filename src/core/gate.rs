@@ -1,7 +1,8 @@
 //! The gate between plan and apply: what may be written now, in view of more than one namespace.
 //!
-//! Today it knows the operator's global stop. Whatever has to look at all namespaces' plans
-//! before one of them is applied (a brake, pacing, preflight) belongs here.
+//! It knows the operator's global stop. What looks at many namespaces before one of them is written to stands where it
+//! can see them: the brake before a spec is accepted (`core::brake`), turns in a rollout and looks at what runs within the
+//! plan (`core::plan`), of which the engine keeps count.
 
 /// What holds beyond one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

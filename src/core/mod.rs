@@ -8,6 +8,7 @@ pub mod codes;
 pub mod conditions;
 pub mod control;
 pub mod drift;
+pub mod election;
 pub mod exceptions;
 pub mod fight;
 pub mod gate;

@@ -166,12 +166,10 @@ impl Child {
     /// is not ours to judge (other clients' labels, annotations and finalizers) and what makes the write safe: its UID
     /// and resourceVersion. Owners are dropped: a child of ours has none, or the garbage collector could take it.
     pub fn to_replacement(&self, namespace: &str, live: &Value) -> Value {
-        let mut object = self.to_object(namespace);
+        let mut object = self.in_place_of(namespace, live);
         let metadata = &mut object["metadata"];
-        for field in ["uid", "resourceVersion", "finalizers"] {
-            if let Some(value) = live["metadata"].get(field) {
-                metadata[field] = value.clone();
-            }
+        if let Some(finalizers) = live["metadata"].get("finalizers") {
+            metadata["finalizers"] = finalizers.clone();
         }
         for field in ["labels", "annotations"] {
             let Some(theirs) = live["metadata"][field].as_object() else {
@@ -182,6 +180,27 @@ impl Child {
             };
             for (key, value) in theirs {
                 ours.entry(key).or_insert_with(|| value.clone());
+            }
+        }
+        object
+    }
+
+    /// The same with nothing in it that other clients put there, not even their claims to its fields: for where the API
+    /// server does not take it with that. Whoever fills an object up to what the API server bears could keep it as it is
+    /// otherwise.
+    pub fn to_bare_replacement(&self, namespace: &str, live: &Value) -> Value {
+        let mut object = self.in_place_of(namespace, live);
+        // An entry that says nothing has the API server forget all others (source: the documentation of server-side apply).
+        object["metadata"]["managedFields"] = json!([{}]);
+        object
+    }
+
+    /// The whole object under the UID and the resourceVersion of a live one.
+    fn in_place_of(&self, namespace: &str, live: &Value) -> Value {
+        let mut object = self.to_object(namespace);
+        for field in ["uid", "resourceVersion"] {
+            if let Some(value) = live["metadata"].get(field) {
+                object["metadata"][field] = value.clone();
             }
         }
         object

@@ -28,6 +28,9 @@ pub use self::ledger::continued;
 /// The most findings, and the most of what is blocked or warned of, that a report tells of one control.
 const MOST_NOTES: usize = 32;
 
+/// The most baselines that a report names beside a value, of those that asked for less.
+const MOST_LESS: usize = 8;
+
 /// A namespace's report, and what its baselines are told of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
@@ -50,6 +53,8 @@ pub struct MemberStanding {
     pub reason: String,
     /// Why, in a sentence.
     pub message: String,
+    /// How much departs there, or is in the way: the more, the worse.
+    pub told: usize,
     /// What cannot be merged with another baseline, whichever of them holds.
     pub conflict: Option<String>,
     /// Whether the namespace lost the labels that selected it.
@@ -249,6 +254,7 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[C
             .iter()
             .zip(takes_part)
             .filter_map(|(control, its)| its.then_some(control));
+        let told = its.clone().map(|c| c.findings.len() + c.blocked.len()).sum();
         let (mut standing, mut reason, mut message) = standing(plan, its);
         let yields = plan.conflicts().find(|c| c.yields == place);
         let conflict = yields
@@ -265,6 +271,7 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[C
             standing,
             reason,
             message,
+            told,
             conflict: conflict.map(|c| c.message),
             deselected: world.deselected.contains(&baseline.uid),
             contested: contests.first().map(fought_over),
@@ -316,12 +323,15 @@ impl Plan {
             asked_less: supplied
                 .less
                 .iter()
-                .take(8)
+                .take(MOST_LESS)
                 .map(|(place, value)| AskedLess {
                     baseline: name(*place),
                     value: bounded(value, 256),
                 })
                 .collect(),
+            asked_less_total: i64::try_from(supplied.less.len())
+                .ok()
+                .filter(|_| supplied.less.len() > MOST_LESS),
         };
         values.into_iter().flatten().take(128).map(value).collect()
     }

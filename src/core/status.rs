@@ -1,5 +1,6 @@
 //! The status of a baseline: conditions, counts and bounded lists out of all of its namespaces.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
@@ -80,40 +81,41 @@ pub struct Tally {
     deselected: Named,
 }
 
-/// Namespaces of which something is told: how many, and the first by name.
+/// Namespaces of which something is told: how many, and the worst few.
 #[derive(Clone, Debug, Default)]
 struct Named {
     total: i64,
-    first: BTreeMap<String, NamespaceFinding>,
+    /// Those of which the most is told first, then by name.
+    worst: BTreeMap<(Reverse<usize>, String), NamespaceFinding>,
 }
 
 impl Named {
-    fn name(&mut self, namespace: &str, reason: &str, message: &str) {
+    fn name(&mut self, namespace: &str, told: usize, reason: &str, message: &str) {
         self.total += 1;
-        self.first.insert(
-            namespace.to_owned(),
+        self.worst.insert(
+            (Reverse(told), namespace.to_owned()),
             NamespaceFinding {
                 namespace: namespace.to_owned(),
                 reason: bounded(reason, 128),
                 message: bounded(message, 1024),
             },
         );
-        if self.first.len() > MOST_NAMED {
-            self.first.pop_last();
+        if self.worst.len() > MOST_NAMED {
+            self.worst.pop_last();
         }
     }
 
     fn findings(&self) -> NamespaceFindings {
         NamespaceFindings {
             total: self.total,
-            items: self.first.values().cloned().collect(),
+            items: self.worst.values().cloned().collect(),
         }
     }
 
-    /// The first of them, in a sentence.
+    /// The worst of them, in a sentence.
     fn example(&self) -> String {
-        let first = self.first.values().next();
-        first
+        let worst = self.worst.values().next();
+        worst
             .map(|f| format!("{}: {}", f.namespace, f.message))
             .unwrap_or_default()
     }
@@ -146,19 +148,19 @@ impl Tally {
         };
         *count += 1;
         if let Some(list) = list {
-            list.name(namespace, &member.reason, &member.message);
+            list.name(namespace, member.told, &member.reason, &member.message);
         }
         if let Some(conflict) = &member.conflict {
-            self.conflicts.name(namespace, "Conflict", conflict);
+            self.conflicts.name(namespace, member.told, "Conflict", conflict);
         }
         if let Some(contested) = &member.contested {
             self.counts.contested += 1;
-            self.contested.name(namespace, "Contested", contested);
+            self.contested.name(namespace, member.told, "Contested", contested);
         }
         if member.deselected {
             self.counts.deselected += 1;
             let message = "it lost the labels that selected it; it is held until spec.releasedNamespaces names it";
-            self.deselected.name(namespace, "Deselected", message);
+            self.deselected.name(namespace, member.told, "Deselected", message);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Carrying out a plan: the one place that writes to namespaces and to the objects in them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
@@ -9,7 +10,7 @@ use kube::core::request::Request as Resource;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::errors::Failed;
+use super::errors::{Failed, is_unacceptable};
 use super::facts::meta;
 use super::index::Last;
 use super::work::in_time;
@@ -18,6 +19,10 @@ use crate::core::plan::{Action, Step};
 use crate::core::settle::Failure;
 use crate::core::text::bounded;
 use crate::core::world::World;
+
+/// How often in a row a namespace's repairs may come too late. From then on they replace whatever version is there: somebody
+/// who writes all the time would else keep what it wrote for as long as it likes.
+const MOST_CONFLICTS: u32 = 5;
 
 /// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,9 +135,32 @@ async fn create(context: &Context, world: &World, child: &Child) -> Result<Effec
 
 async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
-    let replacement = child.to_replacement(namespace, live);
-    let written = put(context, namespace, &child.id, &replacement).await?;
-    let unchanged = meta(&written, "resourceVersion") == meta(&replacement, "resourceVersion");
+    let conflicts = context.index.lock().failed_in_a_row(namespace, Duration::ZERO);
+    // Of the version that was judged, or, where that was too late again and again, of whichever is there.
+    let versioned = |mut replacement: Value| {
+        if conflicts >= MOST_CONFLICTS
+            && let Some(metadata) = replacement["metadata"].as_object_mut()
+        {
+            metadata.remove("resourceVersion");
+        }
+        replacement
+    };
+    let replacement = versioned(child.to_replacement(namespace, live));
+    let written = match put(context, namespace, &child.id, &replacement).await {
+        Err(error) if is_unacceptable(&error) => {
+            let bare = versioned(child.to_bare_replacement(namespace, live));
+            let written = put(context, namespace, &child.id, &bare).await?;
+            tracing::warn!(
+                namespace,
+                object = %child.id,
+                %error,
+                "the API server took the repair only without what other clients had put on the object"
+            );
+            written
+        }
+        written => written?,
+    };
+    let unchanged = meta(&written, "resourceVersion") == meta(live, "resourceVersion");
     if unchanged {
         false_alarm(context, namespace, Some(&child.id));
     }

@@ -5,15 +5,26 @@
 //! minutes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use serde_json::{Value, json};
+use tower::layer::layer_fn;
 use tower::{BoxError, ServiceBuilder};
+
+use super::fence::Fenced;
+use super::lease::Leadership;
+use crate::core::text::bounded;
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -28,12 +39,13 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// at the latest.
 const QUIET: Duration = Duration::from_secs(300);
 
-/// A client for the cluster that the environment names: a kubeconfig, or a pod's own.
+/// A client for the cluster that the environment names: a kubeconfig, or a pod's own. It sends what only reads at any time,
+/// and everything else only while this replica leads.
 ///
 /// # Errors
 /// When there is no usable configuration.
-pub async fn client() -> kube::Result<Client> {
-    of(Config::infer().await.map_err(kube::Error::InferConfig)?)
+pub async fn client(leadership: Arc<Leadership>) -> kube::Result<Client> {
+    of(Config::infer().await.map_err(kube::Error::InferConfig)?, leadership)
 }
 
 /// Where a command connects to.
@@ -85,17 +97,19 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result
         server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
         namespace: config.default_namespace.clone(),
         context,
-        client: of(config)?,
+        // Nobody else is asked whether a person may do what they say.
+        client: of(config, Arc::new(Leadership::alone()))?,
     })
 }
 
-fn of(mut config: Config) -> kube::Result<Client> {
+fn of(mut config: Config, leadership: Arc<Leadership>) -> kube::Result<Client> {
     // What failed is tried again by the queue, which knows how long to wait and lets others work meanwhile. The client's
     // own retry would hold a worker up, and hide a write that was done although its answer was an error.
     config.default_retry = false;
     if config.proxy_url.is_some() {
         // kube says what it can do about that.
-        return Ok(ClientBuilder::try_from(config)?.build());
+        let fence = layer_fn(move |inner| Fenced::new(inner, leadership.clone()));
+        return Ok(ClientBuilder::try_from(config)?.with_layer(&fence).build());
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -110,10 +124,80 @@ fn of(mut config: Config) -> kube::Result<Client> {
     connector.set_read_timeout(Some(QUIET));
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
+        .layer_fn(move |inner| Fenced::new(inner, leadership.clone()))
+        .and_then(heed)
         .layer(config.base_uri_layer())
         .layer(config.extra_headers_layer()?)
         .option_layer(config.auth_layer()?)
         .map_err(BoxError::from)
         .service(http);
     Ok(Client::new(service, config.default_namespace))
+}
+
+/// A body as it comes, or one of our own.
+type Answer = Either<Incoming, Full<Bytes>>;
+
+/// Puts into the body of an answer for how long the API server asks to be left alone: it often says so in a header alone,
+/// which does not get past the typed client. (API Priority and Fairness does, and its answer is no JSON.)
+async fn heed(response: Response<Incoming>) -> Result<Response<Answer>, BoxError> {
+    let failed = response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error();
+    let header = response.headers().get(RETRY_AFTER).filter(|_| failed);
+    let asked: Option<u32> = header.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let Some(asked) = asked else {
+        return Ok(response.map(Either::Left));
+    };
+    let (parts, body) = response.into_parts();
+    let text = body.collect().await?.to_bytes();
+    let body = Full::from(with_retry_after(&text, parts.status.as_u16(), asked));
+    Ok(Response::from_parts(parts, Either::Right(body)))
+}
+
+/// A `Status` that says for how many seconds to wait.
+fn with_retry_after(text: &[u8], code: u16, seconds: u32) -> Vec<u8> {
+    let mut status: Value = serde_json::from_slice(text).unwrap_or_default();
+    if status["kind"] != "Status" {
+        status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "code": code,
+            "message": bounded(&String::from_utf8_lossy(text), 512),
+        });
+    }
+    if status["details"]["retryAfterSeconds"].is_null() {
+        status["details"]["retryAfterSeconds"] = seconds.into();
+    }
+    status.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, code: u16, seconds: u32) -> Value {
+        serde_json::from_slice(&with_retry_after(text.as_bytes(), code, seconds)).unwrap()
+    }
+
+    #[test]
+    fn what_a_header_asks_for_is_put_into_the_status_unless_it_says_so_itself() {
+        let plain = read("Too many requests, please try again later.", 429, 7);
+        assert_eq!(
+            (&plain["code"], &plain["details"]["retryAfterSeconds"]),
+            (&json!(429), &json!(7))
+        );
+        assert_eq!(plain["message"], "Too many requests, please try again later.");
+        let silent = read(
+            r#"{"kind":"Status","code":503,"message":"no","details":{"kind":"pods"}}"#,
+            503,
+            7,
+        );
+        assert_eq!(silent["details"], json!({"kind": "pods", "retryAfterSeconds": 7}));
+        let own = read(
+            r#"{"kind":"Status","code":429,"details":{"retryAfterSeconds":2}}"#,
+            429,
+            7,
+        );
+        assert_eq!(own["details"]["retryAfterSeconds"], 2);
+        assert_eq!(read("[1]", 500, 1)["details"]["retryAfterSeconds"], 1);
+    }
 }

@@ -223,6 +223,16 @@ impl Sink for Namespaces {
     }
 }
 
+/// Has a namespace looked at: for a repair where what is there differs, and else for its report where what others put
+/// there is news.
+fn look(context: &Context, namespace: &str, differs: bool, news: bool) {
+    if differs {
+        enqueue(context, namespace, Lane::Repair);
+    } else if news {
+        enqueue(context, namespace, Lane::Report);
+    }
+}
+
 struct Children(&'static ChildKind);
 
 impl Sink for Children {
@@ -238,28 +248,19 @@ impl Sink for Children {
         let namespace = meta(&object, "namespace").to_owned();
         let ours = meta(&object, "name").starts_with(RESERVED_PREFIX);
         let mut index = context.index.lock();
-        let look = if ours {
-            index.child_seen(self.0, object)
-        } else {
-            index.foreign_seen(self.0, &object)
-        };
+        // Also under a reserved name: nobody may ask for it.
+        let weakens = index.foreign_seen(self.0, &object);
+        let differs = ours && index.child_seen(self.0, object);
         drop(index);
-        if look {
-            enqueue(context, &namespace, if ours { Lane::Repair } else { Lane::Report });
-        }
+        look(context, &namespace, differs, weakens);
     }
 
     fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>) {
         let mut index = context.index.lock();
-        let (look, lane) = if name.starts_with(RESERVED_PREFIX) {
-            (index.child_gone(self.0, namespace, name, last), Lane::Repair)
-        } else {
-            (index.foreign_gone(self.0, namespace, name), Lane::Report)
-        };
+        let weakened = index.foreign_gone(self.0, namespace, name);
+        let differs = name.starts_with(RESERVED_PREFIX) && index.child_gone(self.0, namespace, name, last);
         drop(index);
-        if look {
-            enqueue(context, namespace, lane);
-        }
+        look(context, namespace, differs, weakened);
     }
 
     fn unlisted(&self, context: &Context, namespace: &str, name: &str) {
@@ -330,7 +331,8 @@ impl Sink for Baselines {
         let name: Arc<str> = meta(&object, "name").into();
         let mut index = context.index.lock();
         let before = index.baseline(&name);
-        let entry = baselines::judge(before, &object);
+        // Until the work begins, what is accepted is what the status says: another replica may lead, and change it.
+        let entry = baselines::judge(before.filter(|_| index.is_synced()), &object);
         let news = before.is_none_or(|b| {
             (&b.uid, b.judged, &b.confirmed, b.deleted, b.finalizer)
                 != (

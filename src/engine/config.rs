@@ -29,11 +29,15 @@ pub struct Config {
     /// How the cluster's DNS Service is found.
     #[serde(rename = "clusterDNS")]
     pub cluster_dns: ClusterDns,
+    /// After how long everything is listed anew, to find what a watch did not tell; zero for never. Written as in Go, in
+    /// hours: `6h`.
+    #[serde(deserialize_with = "duration")]
+    pub verification_interval: SignedDuration,
     /// How many namespaces are worked on at a time, at most: less while the API server has too much to do.
     pub workers: u16,
     /// The share of a baseline's namespaces, in percent, that may be blocked or in conflict while it is still Ready.
     pub tolerated_percent: u8,
-    /// How much a change of a baseline may loosen or newly enforce without being confirmed.
+    /// How much a change of a baseline may loosen, tighten or newly enforce without being confirmed.
     pub brake: Brake,
     /// How fast namespaces that exist already are enforced for the first time.
     pub rollout: Rollout,
@@ -47,7 +51,7 @@ pub struct Config {
     pub own_namespace: String,
 }
 
-/// How much a change of a baseline may loosen or newly enforce without being confirmed: it waits when it is about more
+/// How much a change of a baseline may loosen, tighten or newly enforce without being confirmed: it waits when it is about more
 /// namespaces than this and about a larger share of them than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -156,6 +160,7 @@ impl Default for Config {
             stop: false,
             excluded_namespaces: shipped_exclusions(),
             cluster_dns: ClusterDns::default(),
+            verification_interval: SignedDuration::from_hours(6),
             workers: 64,
             tolerated_percent: 20,
             brake: Brake::default(),
@@ -223,6 +228,9 @@ impl Default for Exceptions {
 /// The longest limit that may be set: a year. What is to last longer is no exception, but another baseline.
 const LONGEST_EXCEPTION: SignedDuration = SignedDuration::from_hours(8760);
 
+/// The longest interval between two lists of everything: what is rarer might as well be never.
+const LONGEST_VERIFICATION: SignedDuration = SignedDuration::from_hours(720);
+
 impl Config {
     /// Reads and checks a configuration file.
     ///
@@ -284,6 +292,12 @@ impl Config {
         }
         if self.contested_pause_seconds > 3600 {
             return invalid("contestedPauseSeconds", "write a number from 0 to 3600");
+        }
+        if self.verification_interval.is_negative() || self.verification_interval > LONGEST_VERIFICATION {
+            return invalid(
+                "verificationInterval",
+                "write a duration of at most 720h, such as 6h, or 0h for never",
+            );
         }
         let longest = self.exceptions.max_duration;
         if !longest.is_positive() || longest > LONGEST_EXCEPTION {
@@ -371,6 +385,9 @@ mod tests {
             ("workers: many", "workers"),
             ("listen: nowhere", "listen"),
             ("toleratedPercent: 101", "toleratedPercent"),
+            ("verificationInterval: -1h", "verificationInterval"),
+            ("verificationInterval: 721h", "verificationInterval"),
+            ("verificationInterval: 6", "write hours"),
             ("contestedPauseSeconds: 3601", "contestedPauseSeconds"),
             ("brake: {percent: 101}", "brake.percent"),
             ("brake: {namespace: 1}", "namespace"),

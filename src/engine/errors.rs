@@ -25,10 +25,13 @@ pub enum Failed {
     Transient(Failure, Option<Duration>),
 }
 
+/// How many attempts in a row have to be refused before that is believed: an API server that has just started answers 403
+/// to everybody until it knows the cluster's RBAC.
+pub const BELIEVED: u32 = 3;
+
 /// The longest that the API server is obeyed when it asks to be left alone.
 const LONGEST_AFTER: Duration = Duration::from_secs(300);
-/// How long it is left alone when it says that it has too much to do and not for how long: what it tells in a header,
-/// which does not get here (source: `pkg/server/filters` of kube-apiserver, `Retry-After: 1`).
+/// How long it is left alone when it says that it has too much to do and not for how long.
 const TOO_MUCH: Duration = Duration::from_secs(1);
 
 impl Failed {
@@ -125,6 +128,16 @@ pub fn judge(error: &Error) -> Failed {
             message,
         }),
     }
+}
+
+/// How the API server says that an object is too large for its store (source: `ErrRequestTooLarge` of etcd's API, which it
+/// passes on as an error of its own).
+const TOO_LARGE: &str = "request is too large";
+
+/// Whether an object was refused for what is in it, its size included, as against who writes it or when.
+pub fn is_unacceptable(error: &Error) -> bool {
+    let Error::Api(status) = error else { return false };
+    matches!(status.code, 400 | 413 | 422) || status.code == 500 && status.message.contains(TOO_LARGE)
 }
 
 /// How long the API server asks to be left alone.

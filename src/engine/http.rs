@@ -54,7 +54,9 @@ async fn readyz(State(probes): State<Probes>) -> Response {
         .iter()
         .filter(|(_, needed, p)| *needed && (!p.is_listed() || p.is_broken()));
     let lacking: Vec<&str> = lacking.map(|(name, ..)| *name).collect();
-    if lacking.is_empty() && probes.context.index.lock().is_synced() {
+    // A replica that stands by is ready too: it could lead at once.
+    let context = &probes.context;
+    if lacking.is_empty() && (context.index.lock().is_synced() || !context.leadership.leads()) {
         return "ok\n".into_response();
     }
     let message = format!("these watches are not in: {}\n", lacking.join(", "));
@@ -67,6 +69,7 @@ async fn metrics(State(probes): State<Probes>) -> Response {
         let depth = i64::try_from(probes.context.queue.depth(lane)).unwrap_or(i64::MAX);
         metrics.queued.with_label_values(&[lane.as_str()]).set(depth);
     }
+    metrics.leading.set(i64::from(probes.context.leadership.leads()));
     for (name, _, progress) in probes.watches.iter() {
         let up = i64::from(progress.is_listed() && !progress.is_broken());
         metrics.watch_up.with_label_values(&[*name]).set(up);

@@ -297,6 +297,11 @@ impl Index {
     /// What some baselines mean together: worked out once for each distinct set of them.
     fn effective(&mut self, baselines: &[Arc<Baseline>]) -> Arc<Effective> {
         let key: Box<[usize]> = baselines.iter().map(|b| Arc::as_ptr(b) as usize).collect();
+        // A namespace is under one set, and would be under another one while a change is considered. What is beyond
+        // that, namespaces were under that are gone by now.
+        if self.effective.len() > 2 * self.namespaces.len() && !self.effective.contains_key(&key) {
+            self.effective.clear();
+        }
         let known = self.effective.entry(key);
         known.or_insert_with(|| Arc::new(merge(REGISTRY, baselines))).clone()
     }
@@ -435,6 +440,8 @@ fn version_number(version: &str) -> u64 {
 
 pub use exceptions::ExceptionEntry;
 
+#[cfg(test)]
+mod effective_tests;
 #[cfg(test)]
 mod exceptions_tests;
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Whether the emergency stop is on.
     pub stopped: IntGauge,
+    /// Whether this replica leads.
+    pub leading: IntGauge,
 }
 
 impl Metrics {
@@ -114,6 +116,11 @@ impl Metrics {
         let panics = counter("panics_total", "Panics that were contained.")?;
         let stopped = IntGauge::new(name("stopped"), "Whether the emergency stop is on (1) or not (0).")?;
         registry.register(Box::new(stopped.clone()))?;
+        let leading = IntGauge::new(
+            name("leading"),
+            "Whether this replica leads and writes (1), or stands by (0).",
+        )?;
+        registry.register(Box::new(leading.clone()))?;
         let repair_seconds = Histogram::with_opts(
             HistogramOpts::new(
                 name("repair_seconds"),
@@ -144,6 +151,7 @@ impl Metrics {
             watch_failures,
             panics,
             stopped,
+            leading,
         })
     }
 

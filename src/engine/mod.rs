@@ -18,8 +18,10 @@ pub mod errors;
 pub mod events;
 pub mod exceptions;
 pub mod facts;
+pub mod fence;
 pub mod http;
 pub mod index;
+pub mod lease;
 pub mod limit;
 pub mod metrics;
 pub mod pace;
@@ -41,6 +43,7 @@ use self::clock::Clock;
 use self::config::Config;
 use self::events::Events;
 use self::index::Index;
+use self::lease::Leadership;
 use self::metrics::Metrics;
 use self::pace::Pace;
 use self::queue::Queue;
@@ -61,6 +64,8 @@ pub struct Context {
     pub events: Events,
     /// The configuration.
     pub config: Config,
+    /// Whether this replica leads.
+    pub leadership: Arc<Leadership>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }

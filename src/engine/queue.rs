@@ -80,6 +80,10 @@ pub struct Job {
     pub since: Instant,
 }
 
+/// How many repairs of a namespace come before a report of it that waits, at most: somebody who breaks things all the
+/// time would else keep that from being told.
+const MOST_AHEAD: u32 = 4;
+
 /// How many repairs more than else are worked on at a time: they do not wait until something of a rollout is done.
 pub const RESERVED: usize = 8;
 
@@ -99,6 +103,8 @@ struct Inner {
     waiting: [HashMap<Key, Instant>; 5],
     credit: [u32; 5],
     running: HashMap<Key, Instant>,
+    /// How many repairs were taken while a report of the same namespace waits.
+    ahead: HashMap<Key, u32>,
     /// Keys to be put back into a lane later, by time.
     later: BTreeMap<Instant, BTreeSet<(Key, Lane)>>,
     delayed: HashMap<(Key, Lane), Instant>,
@@ -285,6 +291,24 @@ impl Inner {
         }
     }
 
+    /// The lane that a key is taken from, where it is to be taken from this one: a report that waits has its turn after a
+    /// few repairs.
+    fn instead_of(&mut self, lane: Lane, key: &Key) -> Lane {
+        match lane {
+            Lane::Repair if self.waiting[Lane::Report as usize].contains_key(key) => {
+                let ahead = self.ahead.entry(key.clone()).or_default();
+                *ahead += 1;
+                if *ahead <= MOST_AHEAD {
+                    return Lane::Repair;
+                }
+            }
+            Lane::Report => {}
+            other => return other,
+        }
+        self.ahead.remove(key);
+        Lane::Report
+    }
+
     fn take(&mut self, now: Instant) -> Option<Job> {
         let full = self.limit.allows();
         // Two rounds: when no lane with work has credit left, all get theirs anew.
@@ -299,9 +323,18 @@ impl Inner {
                 let Some(at) = self.lanes[i].iter().position(|key| !running.contains_key(key)) else {
                     continue;
                 };
-                let Some(key) = self.lanes[i].remove(at) else { continue };
-                let since = self.waiting[i].remove(&key).unwrap_or(now);
+                let Some(key) = self.lanes[i].get(at).cloned() else {
+                    continue;
+                };
                 self.credit[i] -= 1;
+                let instead = Some(self.instead_of(lane, &key)).filter(|instead| *instead != lane);
+                let there = instead.and_then(|lane| {
+                    let at = self.lanes[lane as usize].iter().position(|waits| *waits == key)?;
+                    Some((lane, at))
+                });
+                let (lane, at) = there.unwrap_or((lane, at));
+                self.lanes[lane as usize].remove(at);
+                let since = self.waiting[lane as usize].remove(&key).unwrap_or(now);
                 self.running.insert(key.clone(), now);
                 if matches!(lane, Lane::Repair | Lane::Rollout) {
                     self.forget_later(&key);
@@ -382,6 +415,31 @@ mod tests {
             "{first:?}"
         );
         assert_eq!(first[0], "repair-0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_is_repaired_again_and_again_is_reported_on_all_the_same() {
+        let queue = Queue::default();
+        let mut lanes = Vec::new();
+        for _ in 0..12 {
+            queue.push(key("a"), Lane::Repair);
+            queue.push(key("a"), Lane::Report);
+            let job = queue.next().await;
+            lanes.push(job.lane);
+            queue.done(&job);
+        }
+        let (repair, report) = (Lane::Repair, Lane::Report);
+        let round = [repair, repair, repair, repair, report];
+        assert_eq!(lanes, [&round[..], &round[..], &round[..2]].concat());
+        // One whose report does not wait has nothing to let pass.
+        let mut lanes = Vec::new();
+        for _ in 0..10 {
+            queue.push(key("b"), Lane::Repair);
+            let job = queue.next().await;
+            lanes.extend((job.key == key("b")).then_some(job.lane));
+            queue.done(&job);
+        }
+        assert!(lanes.iter().all(|lane| *lane == Lane::Repair), "{lanes:?}");
     }
 
     #[tokio::test(start_paused = true)]

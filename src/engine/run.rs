@@ -11,23 +11,22 @@ use tokio::task::JoinSet;
 use super::Context;
 use super::baselines;
 use super::client::client;
-use super::clock::SystemClock;
+use super::clock::{Clock, SystemClock};
 use super::cluster::{self, Source};
 use super::config::Config;
 use super::events::events;
 use super::http::{Probes, routes};
 use super::index::Index;
+use super::lease::{Candidate, Leadership};
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::queue::{Key, Lane, Queue, RESERVED};
 use super::watch::{Progress, watch};
 use super::work::worker;
+use crate::core::election::Terms;
 
 /// How often the configuration file is looked at for its emergency stop.
 const LOOK_AT_CONFIG: Duration = Duration::from_secs(2);
-
-/// How long the start waits for what is of use but not needed.
-const OPTIONAL_WAIT: Duration = Duration::from_secs(10);
 /// How long work that is under way may take to end, when the operator is told to end: less than the 30 s after which a
 /// kubelet kills it.
 const GRACE: Duration = Duration::from_secs(15);
@@ -54,12 +53,26 @@ pub enum RunError {
     Ended(String),
 }
 
-/// Runs the operator until it is told to end.
+/// Runs the operator until it is told to end. With the terms of an election it works only while it is the one of several
+/// replicas that leads.
 ///
 /// # Errors
-/// When it cannot start, or a part of it ends by itself.
-pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), RunError> {
-    let client = client().await.map_err(RunError::Cluster)?;
+/// When it cannot start, a part of it ends by itself, or it does no longer lead.
+pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<Terms>) -> Result<(), RunError> {
+    let leadership = Arc::new(election.map_or_else(Leadership::alone, |_| Leadership::elected()));
+    let clock = Arc::new(SystemClock);
+    let client = client(leadership.clone()).await.map_err(RunError::Cluster)?;
+    let candidate = election.map(|terms| {
+        let (namespace, leadership) = (&config.own_namespace, leadership.clone());
+        Arc::new(Candidate::new(
+            client.clone(),
+            namespace,
+            identity(&*clock),
+            terms,
+            leadership,
+            clock.clone(),
+        ))
+    });
     let listener = TcpListener::bind(&config.listen)
         .await
         .map_err(|source| RunError::Listen {
@@ -73,7 +86,8 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
         queue: Queue::new(config.workers),
         metrics: Metrics::new()?,
         events,
-        clock: Arc::new(SystemClock),
+        clock,
+        leadership,
         config,
         client,
     });
@@ -99,6 +113,9 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
         publisher.run().await;
         "the publisher of events".to_owned()
     });
+    if let Some(candidate) = candidate.clone() {
+        tasks.spawn(async move { candidate.run().await });
+    }
     if let Some(path) = config_path {
         tasks.spawn(follow_stop(context.clone(), path));
     }
@@ -112,6 +129,9 @@ pub async fn run(config: Config, config_path: Option<PathBuf>) -> Result<(), Run
                 tracing::warn!("some work did not end in time and is dropped");
             }
             tasks.shutdown().await;
+            if let Some(candidate) = candidate {
+                candidate.release().await;
+            }
             Ok(())
         }
         ended = tasks.join_next() => Err(RunError::Ended(match ended {
@@ -134,11 +154,13 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
         for (name, needed, progress) in started {
             if needed {
                 progress.listed().await;
-            } else if tokio::time::timeout(OPTIONAL_WAIT, progress.listed()).await.is_err() {
+            } else if !progress.listed_or_refused().await {
                 tracing::warn!(watch = name, "this cannot be read; what depends on it is held");
             }
         }
     }
+    // A replica that stands by is warm from here on: its watches tell it all, and it judges nothing.
+    context.leadership.acquired().await;
     cluster::recall(&context);
     let mut namespaces = context.index.lock().all_synced();
     tracing::info!(
@@ -214,6 +236,12 @@ async fn follow_stop(context: Arc<Context>, path: PathBuf) -> String {
         drop(index);
         look_at(&context, namespaces);
     }
+}
+
+/// A name for this process that no other has, not even the one before in the same pod.
+fn identity(clock: &dyn Clock) -> String {
+    let pod = std::env::var("POD_NAME").unwrap_or_else(|_| "security-baseline-operator".to_owned());
+    format!("{pod}_{}-{:09.0}", clock.now().as_microsecond(), clock.jitter() * 1e9)
 }
 
 async fn told_to_end() {

@@ -29,6 +29,7 @@ use super::config::Config;
 use super::events::events;
 use super::facts::meta;
 use super::index::Index;
+use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::queue::Queue;
@@ -95,6 +96,7 @@ impl Snapshot {
             metrics: Metrics::new()?,
             events,
             clock,
+            leadership: Arc::new(Leadership::alone()),
             config,
             client,
         });

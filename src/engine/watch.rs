@@ -1,5 +1,8 @@
 //! One watch for each kind, for ever: it lists, watches, and begins again with a backoff of its own when it breaks.
 //!
+//! What a watch does not tell is found by a list of everything, every few hours: events are lost by proxies that hang, by
+//! API servers with a stale cache, by mistakes here.
+//!
 //! kube's own backoff resets on the first event of a new list attempt, and so never grows against a dead server; ours
 //! resets only after a watch has lived.
 
@@ -9,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use k8s_openapi::jiff::SignedDuration;
 use kube::api::ApiResource;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
@@ -18,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Context;
+use super::errors::{BELIEVED, Failed, judge};
 use super::index::Last;
 use super::seen::Seen;
 
@@ -72,6 +77,8 @@ pub struct Watched {
 #[derive(Default)]
 pub struct Progress {
     listed: AtomicBool,
+    /// Whether it is not to be had: there is no such kind, or we may not see it.
+    refused: AtomicBool,
     /// Until when the last error counts: a new attempt that works says nothing until something happens in the cluster,
     /// but one that does not work fails within seconds.
     broken_until: Mutex<Option<Instant>>,
@@ -85,6 +92,19 @@ impl Progress {
             let changed = self.changed.notified();
             if self.is_listed() {
                 return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the first list is in, or it is certain that there will be none. Answers which. A list that merely fails
+    /// says nothing: what it would have shown may well be there.
+    pub async fn listed_or_refused(&self) -> bool {
+        loop {
+            let changed = self.changed.notified();
+            let listed = self.is_listed();
+            if listed || self.refused.load(Ordering::Acquire) {
+                return listed;
             }
             changed.await;
         }
@@ -107,14 +127,28 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &watched.resource),
         None => Api::all_with(context.client.clone(), &watched.resource),
     };
-    let mut stream = Box::pin(watcher(api, watched.config.clone().page_size(PAGE)));
+    let begin = || Box::pin(watcher(api.clone(), watched.config.clone().page_size(PAGE)));
+    let mut stream = begin();
+    // When everything is listed anew, whatever the watch tells; never while a list is under way.
+    let mut verify: Option<Instant> = None;
     let mut failures = 0_u32;
+    let mut refusals = 0_u32;
     // Until when a further failure counts as one more in a row.
     let mut in_a_row = Instant::now();
     // What a list has shown so far.
     let mut shown: BTreeSet<(String, String)> = BTreeSet::new();
     loop {
-        match stream.try_next().await {
+        let next = match verify {
+            Some(at) => tokio::time::timeout_at(at, stream.try_next()).await,
+            None => Ok(stream.try_next().await),
+        };
+        let Ok(next) = next else {
+            tracing::debug!(watch = watched.name, "everything is listed anew, to verify it");
+            verify = None;
+            stream = begin();
+            continue;
+        };
+        match next {
             Ok(Some(event)) => {
                 // A list that begins is no sign of life: it begins before the API server answers.
                 if !matches!(event, Event::Init) && progress.broken_until.lock().take().is_some() {
@@ -122,6 +156,7 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                 }
                 match event {
                     Event::Init => {
+                        verify = None;
                         shown.clear();
                         sink.listed_anew(&context);
                     }
@@ -136,6 +171,7 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                             sink.unlisted(&context, namespace, name);
                         }
                         shown = BTreeSet::new();
+                        verify = verification(context.config.verification_interval, context.clock.jitter());
                         progress.listed.store(true, Ordering::Release);
                         progress.changed.notify_waiters();
                     }
@@ -161,6 +197,15 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                 let pause = pause(failures, context.clock.jitter());
                 in_a_row = Instant::now() + pause + LIVED;
                 *progress.broken_until.lock() = Some(Instant::now() + pause + ATTEMPT);
+                refusals = if is_refused(&error) {
+                    refusals.saturating_add(1)
+                } else {
+                    0
+                };
+                if refusals >= BELIEVED {
+                    progress.refused.store(true, Ordering::Release);
+                    progress.changed.notify_waiters();
+                }
                 context.metrics.watch_failures.with_label_values(&[watched.name]).inc();
                 tracing::warn!(watch = watched.name, %error, ?pause, "the watch broke; it begins again");
                 tokio::time::sleep(pause).await;
@@ -179,6 +224,14 @@ fn see(context: &Context, sink: &dyn Sink, object: Seen) {
     }
 }
 
+/// Whether a list was refused, as against failed: there is no such kind, or we may not see it.
+fn is_refused(error: &watcher::Error) -> bool {
+    let watcher::Error::InitialListFailed(error) = error else {
+        return false;
+    };
+    matches!(judge(error), Failed::Gone | Failed::Blocked(_))
+}
+
 /// How long to wait after so many failures in a row: doubling from [`FIRST_PAUSE`] to [`LONGEST_PAUSE`], and up to half
 /// of it less, so that a fleet of watches does not come back in one moment.
 fn pause(failures: u32, jitter: f64) -> Duration {
@@ -186,6 +239,13 @@ fn pause(failures: u32, jitter: f64) -> Duration {
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
         .min(LONGEST_PAUSE);
     full.mul_f64(1.0 - jitter / 2.0)
+}
+
+/// When what was just listed is listed again, if ever: up to a tenth earlier than stated, so that the kinds do not come
+/// together.
+fn verification(interval: SignedDuration, jitter: f64) -> Option<Instant> {
+    let interval = interval.unsigned_abs();
+    (!interval.is_zero()).then(|| Instant::now() + interval.mul_f64(1.0 - jitter / 10.0))
 }
 
 fn place(object: &Seen) -> (String, String) {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::apply::{Effect, api, apply};
 use super::baselines;
-use super::errors::{Failed, judge};
+use super::errors::{BELIEVED, Failed, judge};
 use super::exceptions;
 use super::index::Last;
 use super::pace::Turn;
@@ -36,9 +36,6 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 const LONGEST_TRANSIENT: Duration = Duration::from_secs(20);
 /// How often a plan may ask for objects to be read before the namespace is put back: they change faster than we read.
 const MOST_READS: usize = 3;
-/// How many attempts in a row have to be refused before that is believed: an API server that has just started answers 403
-/// to everybody until it knows the cluster's RBAC.
-const BELIEVED: u32 = 3;
 
 /// Bounds the time of one request.
 ///
@@ -386,3 +383,6 @@ fn rollout(context: &Context, name: &Arc<str>, plan: &Plan, run: &Run) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use self::story::{Cluster, Story};
+use self::story::{BARE, BASELINE, Cluster, ENFORCE_ALL, Story, TENANTS};
 use self::support::{ControlPlane, Stage};
 use self::terminal::Terminal;
 
@@ -98,13 +98,20 @@ fn left_running(terminal: &Terminal, cluster: Cluster, stage: Stage) -> Result<(
     terminal.raw(&format!(
         "
 {}  export KUBECONFIG={}
-  kubectl get sb,br --all-namespaces
-  kubectl describe sb tenants
-  kubectl get br baseline --namespace shop --output yaml
+  kubectl get br --all-namespaces
+  kubectl get br baseline --namespace {BARE} --output yaml
   kubectl explain sb.spec.networkIsolation
 
-  kubectl delete networkpolicies --namespace shop --all
-  kubectl get networkpolicies --namespace shop
+The baseline is deleted, and nobody holds {BARE}. To have it held again, and to break it:
+
+  kubectl apply --server-side --filename {TENANTS}
+  kubectl patch sb {BASELINE} --type=merge --patch='{ENFORCE_ALL}'
+  kubectl describe sb {BASELINE}
+
+  kubectl delete networkpolicies --namespace {BARE} --all
+  kubectl get networkpolicies --namespace {BARE}
+
+The first five minutes in README.md work here as well (before these, since they begin in Audit).
 
   curl http://127.0.0.1:{port}/metrics
   less {}

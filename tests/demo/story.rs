@@ -29,8 +29,10 @@ const LABEL: &str = "platform.example.com/tenant";
 pub const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
 const GRANTABLE: &str = "config/samples/grantable_developer.yaml";
-const TENANTS: &str = "config/samples/securitybaseline_tenants.yaml";
+pub const TENANTS: &str = "config/samples/securitybaseline_tenants.yaml";
 pub const BASELINE: &str = "tenants";
+/// Sets the sample, which begins in Audit and overrides the mode for one section, to Enforce.
+pub const ENFORCE_ALL: &str = r#"{"spec":{"mode":"Enforce","networkIsolation":{"mode":"Enforce"}}}"#;
 
 const SOON: Duration = Duration::from_secs(30);
 /// After the last change the operator brings reports and status up to date, a second later at the latest.
@@ -296,11 +298,11 @@ impl Story<'_> {
     async fn enforce(&self) -> Result<Timestamp> {
         let Self { terminal, cluster, .. } = self;
         terminal.heading("4  Enforce");
-        let patch = r#"--patch={"spec":{"mode":"Enforce","networkIsolation":{"mode":"Enforce"}}}"#;
+        let patch = format!("--patch={ENFORCE_ALL}");
         cluster
             .kubectl(
                 terminal,
-                &["patch", "securitybaseline", BASELINE, "--type=merge", patch],
+                &["patch", "securitybaseline", BASELINE, "--type=merge", &patch],
             )
             .await?;
         let began = Instant::now();

@@ -4,6 +4,7 @@ mod bindings;
 
 use serde_json::{Value, json};
 
+use crate::oracles::ends_well;
 use crate::stage::{Set, condition, control, create, delete, get, grant, shared};
 use crate::support::{ControlPlane, unique};
 
@@ -70,7 +71,7 @@ async fn a_role_and_its_bindings_are_created_with_the_namespaces_name_filled_in(
         ]},
         {"name": "viewers", "clusterRole": "view", "subjects": [{"kind": "Group", "name": "system:serviceaccounts"}]},
     ]);
-    set.baseline(spec).await;
+    set.baseline(spec.clone()).await;
     set.until_enforced(1).await;
     let role = set.present("Role", &namespace, "security-baseline-worker").await;
     assert_eq!(role["rules"], json!([rule("apps", "deployments", &["get", "list"])]));
@@ -95,6 +96,7 @@ async fn a_role_and_its_bindings_are_created_with_the_namespaces_name_filled_in(
         .await;
     assert_eq!(viewers["roleRef"]["name"], "view");
     assert_eq!(viewers["subjects"][0]["name"], "system:serviceaccounts");
+    ends_well(plane, &set, &spec, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -155,6 +157,7 @@ async fn a_role_beyond_what_may_be_granted_is_held_until_it_may_and_the_old_one_
         .await;
     assert_eq!(live["metadata"]["uid"], before["metadata"]["uid"]);
     set.until_enforced(1).await;
+    ends_well(plane, &set, &role(more), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -238,6 +241,7 @@ async fn a_cluster_role_that_may_not_be_bound_or_is_not_there_is_told_with_what_
     set.present("RoleBinding", &namespace, "security-baseline-viewers")
         .await;
     set.until_enforced(1).await;
+    ends_well(plane, &set, &bound(&missing), &[namespace]).await;
 }
 
 fn message_of_first(report: &Value) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! What the API server takes and refuses, and what people see with kubectl.
 
+mod files;
 pub mod refusals;
 
 use kube::api::{DynamicObject, PostParams};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use self::refusals::Refusal;
 use crate::stage::{self, Set, condition, everything, file, get, grant, merge, shared};
-use crate::support::{ControlPlane, install_yaml, unique};
+use crate::support::{ControlPlane, install_yaml};
 
 fn baseline(name: &str, spec: &Value) -> DynamicObject {
     serde_json::from_value(json!({
@@ -246,14 +247,15 @@ fn undescribed(path: &str, schema: &Value, bare: &mut Vec<String>) {
 async fn a_baseline_that_no_operator_has_seen_does_not_look_healthy() {
     let plane = ControlPlane::start().await.unwrap();
     plane.install(&install_yaml()).await.unwrap();
-    let name = unique("unseen");
-    let set = Set {
-        name: name.clone(),
-        admin: plane.admin().await.unwrap(),
-    };
+    let set = Set::new(&plane, "unseen").await;
     set.baseline(json!({"mode": "Enforce"})).await;
-    let fresh = get(&set.admin, "SecurityBaseline", None, &name).await.unwrap();
+    let fresh = get(&set.admin, "SecurityBaseline", None, &set.name).await.unwrap();
     assert_eq!(fresh["status"], json!({"observedGeneration": -1}));
-    let wait = ["wait", "--for=condition=Ready", &format!("sb/{name}"), "--timeout=1s"];
+    let wait = [
+        "wait",
+        "--for=condition=Ready",
+        &format!("sb/{}", set.name),
+        "--timeout=1s",
+    ];
     plane.kubectl(&wait).await.unwrap_err();
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::oracles::{ends_quietly, ends_well};
 use crate::stage::{self, LABEL, Set, condition, control, create, delete, get, merge, own, shared, writes_in};
 use crate::support::unique;
 
@@ -61,6 +62,7 @@ async fn two_baselines_merge_to_the_stricter_and_what_is_left_holds_when_one_is_
     // What only the deleted one asked for stays: deleting a baseline retains.
     let labels = get(&set.admin, "Namespace", None, &namespace).await.unwrap()["metadata"]["labels"].clone();
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted", "{report}");
+    ends_quietly(plane, &set, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -71,6 +73,7 @@ async fn a_baseline_that_is_edited_in_quick_succession_drifts_nowhere() {
     for i in 0..5 {
         namespaces.push(set.namespace(plane, &format!("n{i}")).await);
     }
+    let mut last = Value::Null;
     for i in 0..30 {
         let mut spec = pods(5 + i);
         let level = ["baseline", "restricted"][i as usize % 2];
@@ -78,7 +81,8 @@ async fn a_baseline_that_is_edited_in_quick_succession_drifts_nowhere() {
         if i % 3 == 0 {
             spec.as_object_mut().unwrap().remove("resourceQuotas");
         }
-        set.baseline(spec).await;
+        set.baseline(spec.clone()).await;
+        last = spec;
     }
     set.until_enforced(5).await;
     for namespace in &namespaces {
@@ -91,6 +95,7 @@ async fn a_baseline_that_is_edited_in_quick_succession_drifts_nowhere() {
             "{namespace}"
         );
     }
+    ends_well(plane, &set, &last, &namespaces).await;
 }
 
 #[tokio::test]
@@ -141,6 +146,7 @@ async fn a_suspended_baseline_writes_nothing_keeps_what_is_there_and_repairs_whe
     set.object_until("ResourceQuota", &namespace, QUOTA, "is repaired", |q| hard(q) == "5")
         .await;
     set.until_enforced(2).await;
+    ends_well(plane, &set, &pods(5), &[namespace, late]).await;
 }
 
 #[tokio::test]
@@ -166,6 +172,7 @@ async fn each_section_may_have_a_mode_of_its_own() {
         let labels = get(&set.admin, "Namespace", None, &namespace).await.unwrap()["metadata"]["labels"].clone();
         let warned = labels["pod-security.kubernetes.io/warn"] == "baseline";
         assert_eq!(warned, baseline == "Enforce", "{labels}");
+        ends_quietly(plane, &set, &[namespace]).await;
     }
 }
 
@@ -208,6 +215,7 @@ async fn back_in_audit_everything_stays_and_drift_is_only_told() {
     assert_eq!(hard(&set.present("ResourceQuota", &namespace, QUOTA).await), "99");
     let written = writes_in(plane, mark, &namespace);
     assert!(written.is_empty(), "{written:?}");
+    ends_quietly(plane, &set, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -252,6 +260,7 @@ async fn the_emergency_stop_is_taken_up_while_running_and_taken_back() {
             .unwrap()
             .contains("security_baseline_stopped 0")
     );
+    ends_well(&plane, &set, &pods(5), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -292,6 +301,7 @@ async fn a_deleted_baseline_leaves_everything_and_a_new_one_takes_it_up_again() 
         l["pod-security.kubernetes.io/enforce"].is_null()
     })
     .await;
+    ends_quietly(plane, &set, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -326,7 +336,7 @@ async fn an_excluded_namespace_is_never_touched_whatever_its_labels_say() {
     let status = set.until_enforced(1).await;
     assert_eq!(status["status"]["namespaces"]["selected"], 1);
     spec["resourceQuotas"]["items"][0]["hard"]["pods"] = json!(6);
-    set.baseline(spec).await;
+    set.baseline(spec.clone()).await;
     set.object_until("ResourceQuota", &namespace, QUOTA, "follows", |q| hard(q) == "6")
         .await;
     set.until_enforced(1).await;
@@ -349,4 +359,5 @@ async fn an_excluded_namespace_is_never_touched_whatever_its_labels_say() {
         .await
         .unwrap();
     assert_eq!(hard(&untouched), "999");
+    ends_well(plane, &set, &spec, &[namespace]).await;
 }

@@ -1,5 +1,7 @@
 //! A change that loosens much, or enforces much that was not enforced, waits until somebody confirms it.
 
+mod half_read;
+
 use serde_json::{Value, json};
 
 use crate::oracles::{about, converged, safe, settled};
@@ -31,7 +33,7 @@ fn but(change: Value) -> Value {
 }
 
 /// Waits until the baseline says that its present generation waits, and answers what it says.
-async fn waits(set: &Set) -> String {
+pub async fn waits(set: &Set) -> String {
     let baseline = set
         .baseline_until(&set.name, "waits for a confirmation", |b| {
             b["status"]["observedGeneration"] == b["metadata"]["generation"]
@@ -61,12 +63,17 @@ async fn annotate(set: &Set, value: &str) {
         .unwrap();
 }
 
+/// Applies a spec that waits, and confirms it.
+async fn confirm(plane: &ControlPlane, set: &Set, spec: Value) {
+    set.baseline(spec).await;
+    shell(plane, &command(&waits(set).await)).await;
+}
+
 /// A baseline of twelve namespaces that was confirmed, and is enforced.
 async fn confirmed(plane: &ControlPlane, prefix: &str) -> (Set, Vec<String>) {
     let set = Set::new(plane, prefix).await;
     let namespaces = set.namespaces(plane, COUNT).await;
-    set.baseline(spec()).await;
-    shell(plane, &command(&waits(&set).await)).await;
+    confirm(plane, &set, spec()).await;
     converged(&set, &spec(), &namespaces).await;
     settled(plane, &set).await;
     (set, namespaces)
@@ -161,9 +168,18 @@ async fn every_kind_of_large_loosening_or_tightening_waits_and_what_held_before_
     let writes = written(&plane, mark, &namespaces);
     assert!(writes.is_empty(), "{writes:?}");
 
-    // What tightens goes at once, and so does a grant that is taken away.
-    set.baseline(but(json!({"resourceQuotas": quota(4)}))).await;
-    set.until_enforced(12).await;
+    // What tightens has waited, and goes when it is confirmed.
+    let lowered = but(json!({"resourceQuotas": quota(4)}));
+    confirm(&plane, &set, lowered.clone()).await;
+    converged(&set, &lowered, &namespaces).await;
+    // A grant that is taken away goes at once, however many it is taken from.
+    let mut granted = lowered.clone();
+    granted["access"] = bindings;
+    confirm(&plane, &set, granted.clone()).await;
+    converged(&set, &granted, &namespaces).await;
+    set.baseline(lowered.clone()).await;
+    converged(&set, &lowered, &namespaces).await;
+    set.until("Stalled", "False").await;
     // Those who lost their label are held, and to let them all go waits too.
     let unlabelled = json!({"metadata": {"labels": {LABEL: null}}});
     for namespace in &namespaces {

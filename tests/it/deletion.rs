@@ -1,6 +1,7 @@
 //! What stays and what goes when a namespace is let go, a baseline is deleted, or all of it is.
 
 mod absent;
+mod anew;
 mod uninstall;
 
 use std::time::Duration;

@@ -19,7 +19,7 @@ use crate::support::{ControlPlane, eventually, install_yaml, unique};
 pub const SAMPLE: &str = "baselineexception_egress.yaml";
 
 /// This long from now, as it is written in a spec.
-fn from_now(ahead: SignedDuration) -> String {
+pub fn from_now(ahead: SignedDuration) -> String {
     written(Timestamp::now() + ahead)
 }
 
@@ -27,7 +27,7 @@ fn written(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap().to_string()
 }
 
-fn hours(hours: i64) -> SignedDuration {
+pub fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
 }
 

@@ -7,7 +7,9 @@ mod play;
 mod races;
 mod refusals;
 mod retries;
+mod rights;
 mod shrinking;
+mod terminating;
 mod tools;
 mod watches;
 

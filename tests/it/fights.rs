@@ -1,5 +1,7 @@
 //! Somebody keeps undoing what is repaired.
 
+mod hostile;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::oracles::{PATIENCE, about, converged, quiet, safe, settled};
+use crate::oracles::{PATIENCE, about, converged, holding, quiet, safe, settled};
 use crate::stage::{BINARY, Set, condition, delete, get, merge, unbraked};
 use crate::support::{ControlPlane, Stage, eventually};
 use crate::tamper::{Intruder, Way};
@@ -25,7 +27,7 @@ fn spec() -> Value {
 }
 
 /// A control plane, an operator with the pauses in fights that are shipped, and this many namespaces that it holds.
-async fn held(prefix: &str, count: usize) -> (ControlPlane, Stage, Set, Vec<String>) {
+async fn held(prefix: &str, spec: &Value, count: usize) -> (ControlPlane, Stage, Set, Vec<String>) {
     let plane = ControlPlane::start().await.unwrap();
     let configuration = |config: &mut Value| {
         let shipped = config["contestedPauseSeconds"].clone();
@@ -33,10 +35,7 @@ async fn held(prefix: &str, count: usize) -> (ControlPlane, Stage, Set, Vec<Stri
         config["contestedPauseSeconds"] = shipped;
     };
     let stage = Stage::with(&plane, Path::new(BINARY), configuration).await.unwrap();
-    let set = Set::new(&plane, prefix).await;
-    let namespaces = set.namespaces(&plane, count).await;
-    set.baseline(spec()).await;
-    converged(&set, &spec(), &namespaces).await;
+    let (set, namespaces) = holding(&plane, prefix, spec, count).await;
     (plane, stage, set, namespaces)
 }
 
@@ -46,7 +45,7 @@ fn contested(report: &Value) -> &Value {
 
 #[tokio::test]
 async fn an_opponent_who_comes_every_second_is_named_within_seconds_and_others_are_repaired_as_fast_as_ever() {
-    let (plane, _stage, set, namespaces) = held("fight", 4).await;
+    let (plane, _stage, set, namespaces) = held("fight", &spec(), 4).await;
     let mark = plane.audit().mark().unwrap();
     let (fought, begun) = (namespaces[0].clone(), Instant::now());
     let stop = Arc::new(AtomicBool::new(false));
@@ -172,7 +171,7 @@ spec: {{policyName: generous}}
 
 #[tokio::test]
 async fn an_admission_that_rewrites_what_is_written_is_contested_and_no_loop() {
-    let (plane, _stage, set, namespaces) = held("rewritten", 2).await;
+    let (plane, _stage, set, namespaces) = held("rewritten", &spec(), 2).await;
     let mark = plane.audit().mark().unwrap();
     let (here, there) = (&namespaces[0], &namespaces[1]);
     let file = plane.info().dir.join("generous.yaml");

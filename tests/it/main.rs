@@ -34,6 +34,7 @@ mod preflight;
 mod quiet;
 mod removal;
 mod render;
+mod replicas;
 mod rig;
 mod scale;
 mod slipped_through;
@@ -42,4 +43,5 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod tamper;
+mod tenants;
 mod weakened;

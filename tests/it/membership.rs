@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::oracles::{ends_quietly, ends_well};
 use crate::stage::{LABEL, Set, api, condition, create, delete, get, merge, own, shared, writes_in};
 use crate::support::{eventually, unique, watch_gone};
 
@@ -36,6 +37,7 @@ async fn a_new_namespace_and_a_newly_labelled_one_come_under_the_baseline_at_onc
     set.labels_until(&joined, "has our label", |l| l[ENFORCE] == "baseline")
         .await;
     set.until_enforced(2).await;
+    ends_well(plane, &set, &spec(), &[born, joined]).await;
 }
 
 #[tokio::test]
@@ -94,6 +96,7 @@ async fn a_namespace_that_is_relabelled_away_is_held_until_it_is_released() {
     merge(&set.admin, "Namespace", None, &leaves, label).await.unwrap();
     set.present("NetworkPolicy", &leaves, POLICY).await;
     set.until_enforced(2).await;
+    ends_well(plane, &set, &released, &[stays, leaves]).await;
 }
 
 #[tokio::test]
@@ -127,6 +130,7 @@ async fn a_namespace_that_moves_to_another_baseline_keeps_what_the_first_one_wro
         "{labels}"
     );
     set.present("NetworkPolicy", &namespace, POLICY).await;
+    ends_quietly(plane, &set, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -156,6 +160,7 @@ async fn a_namespace_that_is_deleted_and_made_again_gets_everything_again() {
         report["status"]["drift"]["total"], 0,
         "a new namespace has not drifted: {report}"
     );
+    ends_well(plane, &set, &spec(), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -182,7 +187,7 @@ async fn a_namespace_that_is_terminating_is_skipped_without_noise() {
     changed["networkIsolation"]["allowSameNamespace"] = json!(true);
     set.baseline(changed.clone()).await;
     set.until_enforced(1).await;
-    set.fence(&stays, changed).await;
+    set.fence(&stays, changed.clone()).await;
     let written = writes_in(&plane, mark, &ends);
     assert!(written.is_empty(), "{written:?}");
     let metrics = stage.operator.metrics().await.unwrap();
@@ -213,6 +218,7 @@ async fn a_namespace_that_is_terminating_is_skipped_without_noise() {
     watch_gone(&api(&set.admin, "Namespace", None), &ends, crate::stage::SOON)
         .await
         .unwrap();
+    ends_well(&plane, &set, &changed, &[stays]).await;
 }
 
 #[tokio::test]
@@ -223,13 +229,13 @@ async fn an_empty_selector_means_every_namespace_that_is_not_excluded() {
     for name in [&plain, &sandbox] {
         plane.namespace(name, &[]).await.unwrap();
     }
-    set.baseline(json!({
+    let spec = json!({
         "namespaceSelector": {},
         "excludedNamespaces": ["sandbox-*"],
         "mode": "Enforce",
         "networkIsolation": {"defaultDeny": ["Ingress"]},
-    }))
-    .await;
+    });
+    set.baseline(spec.clone()).await;
     set.until_enforced(2).await;
     let with_policy = async || {
         let policies = api(&set.admin, "NetworkPolicy", None).list(&Default::default()).await?;
@@ -250,4 +256,5 @@ async fn an_empty_selector_means_every_namespace_that_is_not_excluded() {
     set.present("NetworkPolicy", &late, POLICY).await;
     set.until_enforced(3).await;
     drop(stage);
+    ends_well(&plane, &set, &spec, &[plain, late, "default".to_owned()]).await;
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::oracles::{ends_quietly, ends_well};
 use crate::stage::{BINARY, Set, api, condition, control, create, delete, get, merge, own, shared};
 use crate::support::{ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Stage};
 
@@ -53,6 +54,7 @@ async fn both_directions_are_denied_and_the_clusters_dns_stays_reachable() {
     );
     let ingress = set.present("NetworkPolicy", &namespace, INGRESS).await;
     assert_eq!(ingress["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress"]}));
+    ends_well(plane, &set, &both(), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -85,12 +87,13 @@ async fn dns_may_be_stated_or_denied_and_the_api_server_allowed() {
             .is_none()
     );
 
-    set.baseline(isolation(json!({"defaultDeny": ["Egress"], "allowDNS": false})))
-        .await;
+    let silent = isolation(json!({"defaultDeny": ["Egress"], "allowDNS": false}));
+    set.baseline(silent.clone()).await;
     set.object_until("NetworkPolicy", &namespace, EGRESS, "denies all", |p| {
         p["spec"] == json!({"podSelector": {}, "policyTypes": ["Egress"]})
     })
     .await;
+    ends_well(plane, &set, &silent, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -101,12 +104,12 @@ async fn a_named_rule_for_some_pods_is_a_policy_of_its_own_in_its_directions_onl
     let web = json!({"matchLabels": {"app": "web"}});
     let ingress = json!([{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}], "ports": [{"port": 8080, "endPort": 8090}]}]);
     let egress = json!([{"to": [{"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.128/25"]}}], "ports": [{"protocol": "TCP", "port": "postgres"}]}]);
-    set.baseline(isolation(json!({"defaultDeny": ["Ingress", "Egress"], "allow": [
+    let spec = isolation(json!({"defaultDeny": ["Ingress", "Egress"], "allow": [
         {"name": "in", "podSelector": web, "ingress": ingress},
         {"name": "out", "podSelector": web, "egress": egress},
         {"name": "all-pods", "podSelector": {}, "ingress": ingress},
-    ]})))
-    .await;
+    ]}));
+    set.baseline(spec.clone()).await;
     set.until_enforced(1).await;
     let mut with_protocol = ingress.clone();
     with_protocol[0]["ports"][0]["protocol"] = json!("TCP");
@@ -135,6 +138,7 @@ async fn a_named_rule_for_some_pods_is_a_policy_of_its_own_in_its_directions_onl
     )
     .await;
     assert!(none.is_none());
+    ends_well(plane, &set, &spec, &[namespace]).await;
 }
 
 /// Deletes the cluster's DNS Service; answers it as it can be created again.
@@ -228,6 +232,7 @@ async fn policies_follow_the_clusters_dns_and_the_last_known_one_is_held_to_afte
     })
     .await;
     until_remembered(&set, &again).await;
+    ends_quietly(&plane, &set, &[namespace, late]).await;
 }
 
 #[tokio::test]
@@ -303,6 +308,7 @@ async fn egress_waits_while_no_dns_is_known_and_what_is_in_place_is_watched() {
             .await;
     }
     set.until_enforced(2).await;
+    ends_well(&plane, &set, &both(), &[namespace, late]).await;
 }
 
 const CACHE: &str = "node-local-dns";
@@ -391,4 +397,5 @@ async fn policies_follow_the_dns_cache_on_each_node_and_keep_what_was_found_when
     ] {
         assert!(matches!(refused, Err(kube::Error::Api(status)) if status.code == 403));
     }
+    ends_quietly(&plane, &set, &[namespace]).await;
 }

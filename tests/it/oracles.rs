@@ -22,14 +22,17 @@ use crate::stage::{BINARY, Set, api, grant};
 use crate::support::audit::{Mark, Request};
 use crate::support::{ControlPlane, eventually};
 
-pub use self::differential::{assert_same_end, end, forget_ledger};
-pub use self::safety::safe;
+pub use self::differential::{assert_same_end, end, forget_edits, forget_ledger};
+pub use self::safety::{safe, safe_so_far};
 
 /// How long convergence may take, for as many namespaces as any test has, on a machine that does other things too.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Longer than the operator waits before it writes a status.
 const DEBOUNCE: Duration = Duration::from_millis(2500);
+
+/// How long nothing is to happen after a test.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// How often the audit log is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -204,7 +207,10 @@ async fn expected(set: &Set, spec: &Value, namespace: &str, exceptions: &[Value]
         let stored = told(&serde_json::to_value(stored)?);
         expected.children.insert((namespace.to_owned(), kind, name), stored);
     }
-    ensure!(!expected.children.is_empty(), "render prints nothing");
+    ensure!(
+        !expected.children.is_empty() || expected.labels != json!({}),
+        "render prints nothing"
+    );
     Ok(expected)
 }
 
@@ -307,4 +313,16 @@ pub async fn quiet(plane: &ControlPlane, set: &Set, namespaces: &[String], windo
     assert_eq!(versions(set, namespaces).await, before);
     let requests = requests(plane, set, mark);
     assert!(requests.is_empty(), "{requests:?}");
+}
+
+/// How a test ends after which the set's baseline still holds these namespaces: under O1 and O2. (O4 every test ends
+/// under that has a [`Set`]; O3 needs an [`end`] to compare with.)
+pub async fn ends_well(plane: &ControlPlane, set: &Set, spec: &Value, namespaces: &[String]) {
+    converged(set, spec, namespaces).await;
+    ends_quietly(plane, set, namespaces).await;
+}
+
+/// The same where what there is is not what one baseline alone asks for: under O2.
+pub async fn ends_quietly(plane: &ControlPlane, set: &Set, namespaces: &[String]) {
+    quiet(plane, set, namespaces, MOMENT).await;
 }

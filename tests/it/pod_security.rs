@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::oracles::{ends_quietly, ends_well};
 use crate::stage::{Set, create, get, merge, shared, writes_in};
 use crate::support::ControlPlane;
 
@@ -37,8 +38,8 @@ async fn the_labels_are_exactly_those_that_are_asked_for_and_are_ours() {
         .unwrap();
     let before = set.labels_until(&namespace, "are there", |l| l["team"] == "blue").await;
     let standard = json!({"level": "restricted"});
-    set.baseline(json!({"mode": "Enforce", "podSecurity": {"enforce": {"level": "baseline", "version": "v1.36"}, "audit": standard, "warn": standard}}))
-        .await;
+    let spec = json!({"mode": "Enforce", "podSecurity": {"enforce": {"level": "baseline", "version": "v1.36"}, "audit": standard, "warn": standard}});
+    set.baseline(spec.clone()).await;
     set.until_enforced(1).await;
     let live = get(&set.admin, "Namespace", None, &namespace).await.unwrap();
     let mut expected = before;
@@ -70,6 +71,7 @@ async fn the_labels_are_exactly_those_that_are_asked_for_and_are_ours() {
         1,
         "nothing but labels: {ours}"
     );
+    ends_well(plane, &set, &spec, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -125,6 +127,7 @@ async fn a_tenant_may_be_stricter_but_not_weaker_and_the_version_is_always_ours(
         l[ENFORCE] == "baseline" && l[VERSION] == "v1.36"
     })
     .await;
+    ends_well(plane, &set, &level("baseline"), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -142,6 +145,7 @@ async fn our_own_level_is_raised_and_lowered_as_the_baseline_says() {
         report["status"]["drift"]["total"], 0,
         "a changed baseline is no drift: {report}"
     );
+    ends_well(plane, &set, &level("baseline"), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -169,6 +173,7 @@ async fn a_level_that_was_there_before_is_raised_and_one_that_is_stricter_is_kep
         .await;
     assert_eq!(labels[ENFORCE], "restricted");
     set.labels_until(&weak, "has no level", |l| l[ENFORCE].is_null()).await;
+    ends_quietly(plane, &set, &[weak, strict]).await;
 }
 
 #[tokio::test]
@@ -191,7 +196,7 @@ async fn a_pod_that_violates_the_level_is_refused_afterwards() {
         .unwrap();
     let mut spec = level("baseline");
     spec["preflight"] = json!("Ignore");
-    set.baseline(spec).await;
+    set.baseline(spec.clone()).await;
     set.until_enforced(1).await;
     let refused = create(&set.admin, "Pod", Some(&namespace), pod("after"))
         .await
@@ -202,4 +207,5 @@ async fn a_pod_that_violates_the_level_is_refused_afterwards() {
         get(&set.admin, "Pod", Some(&namespace), "before").await.is_some(),
         "what ran goes on"
     );
+    ends_well(plane, &set, &spec, &[namespace]).await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::oracles::safe;
+use crate::oracles::{ends_well, safe};
 use crate::stage::{LABEL, Set, condition, control, create, delete, get, merge, shared, writes_in};
 use crate::support::ControlPlane;
 
@@ -109,6 +109,7 @@ async fn running_pods_that_violate_a_level_hold_it_are_named_and_the_other_secti
     set.labels_until(&namespace, "are enforced", |l| l[ENFORCE] == "baseline")
         .await;
     safe(plane, mark);
+    ends_well(plane, &set, &spec(10, "5"), &[namespace, clean]).await;
 }
 
 #[tokio::test]
@@ -122,11 +123,12 @@ async fn preflight_ignore_enforces_all_the_same_and_takes_down_nothing() {
     .await;
     let mut ignores = spec(10, "5");
     ignores["preflight"] = json!("Ignore");
-    set.baseline(ignores).await;
+    set.baseline(ignores.clone()).await;
     set.until_enforced(1).await;
     set.labels_until(&namespace, "are enforced", |l| l[ENFORCE] == "baseline")
         .await;
     assert!(get(&set.admin, "Pod", Some(&namespace), "web").await.is_some());
+    ends_well(plane, &set, &ignores, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -159,6 +161,7 @@ async fn a_quota_below_what_is_used_is_held_with_the_amounts_and_one_above_is_en
     set.until_enforced(1).await;
     set.present("ResourceQuota", &namespace, QUOTA).await;
     safe(plane, mark);
+    ends_well(plane, &set, &spec(2, "2500m"), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -179,6 +182,7 @@ async fn a_namespace_that_is_born_under_a_baseline_is_not_looked_at_and_neither_
     });
     let looks: Vec<_> = looks.collect();
     assert!(looks.is_empty(), "{looks:?}");
+    ends_well(plane, &set, &spec(10, "5"), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -192,7 +196,7 @@ async fn a_level_that_is_raised_is_held_where_pods_violate_it_while_repairs_and_
     let mark = plane.audit().mark().unwrap();
     let mut raised = spec(9, "5");
     raised["networkIsolation"] = json!({"defaultDeny": ["Ingress", "Egress"], "allowDNS": false});
-    set.baseline(raised).await;
+    set.baseline(raised.clone()).await;
     let report = set
         .report_until(&namespace, "holds the raised level", |r| {
             blocked(r, "podSecurity")["reason"] == "ViolatingPods"
@@ -227,6 +231,7 @@ async fn a_level_that_is_raised_is_held_where_pods_violate_it_while_repairs_and_
     set.labels_until(&namespace, "are raised", |l| l[ENFORCE] == "baseline")
         .await;
     safe(plane, mark);
+    ends_well(plane, &set, &raised, &[namespace]).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! What leaves a spec leaves the cluster; nothing else does.
 
+mod readded;
+
 use serde_json::{Value, json};
 
+use crate::oracles::{ends_quietly, ends_well};
 use crate::stage::{Set, control, create, delete, get, grant, merge, own, shared, writes_in};
 
 /// Two items of each section, so that one can go.
@@ -77,6 +80,7 @@ async fn an_item_that_leaves_the_spec_leaves_the_cluster_and_its_neighbours_stay
         !inventory.iter().any(|i| i["name"].as_str().unwrap().ends_with("drop"))
     })
     .await;
+    ends_well(plane, &set, &less(), &[namespace]).await;
 }
 
 #[tokio::test]
@@ -123,6 +127,7 @@ async fn a_section_that_leaves_the_spec_leaves_the_cluster_and_takes_only_our_la
     assert_eq!(labels["team"], "a");
     assert_eq!(labels["pod-security.kubernetes.io/audit"], "baseline");
     set.until_enforced(1).await;
+    ends_quietly(plane, &set, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -158,7 +163,7 @@ async fn in_audit_what_is_no_longer_declared_is_told_and_stays() {
     // Enforced again, they go.
     let mut spec = less();
     spec.as_object_mut().unwrap().remove("podSecurity");
-    set.baseline(spec).await;
+    set.baseline(spec.clone()).await;
     for (kind, prefix) in CHILDREN {
         set.gone(kind, &namespace, &format!("{prefix}drop")).await;
     }
@@ -166,6 +171,7 @@ async fn in_audit_what_is_no_longer_declared_is_told_and_stays() {
         l["pod-security.kubernetes.io/enforce"].is_null()
     })
     .await;
+    ends_well(plane, &set, &spec, &[namespace]).await;
 }
 
 fn quota(name: &str) -> Value {
@@ -200,6 +206,7 @@ async fn only_the_very_object_on_record_is_removed() {
     set.until_enforced(1).await;
     let live = get(&set.admin, "ResourceQuota", Some(&namespace), name).await.unwrap();
     assert_eq!(live["metadata"]["uid"], theirs["metadata"]["uid"]);
+    ends_quietly(&plane, &set, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -262,6 +269,7 @@ async fn what_merely_looks_like_ours_is_left_alone() {
             .all(|w| w.name.as_deref() == Some("security-baseline-compute")),
         "{written:?}"
     );
+    ends_quietly(plane, &set, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -281,8 +289,8 @@ async fn a_grant_that_is_taken_out_grants_nothing_although_a_finalizer_keeps_it(
     merge(&set.admin, "RoleBinding", Some(&namespace), kept, hold)
         .await
         .unwrap();
-    set.baseline(json!({"mode": "Enforce", "access": {"bindings": [binding("other")]}}))
-        .await;
+    let spec = json!({"mode": "Enforce", "access": {"bindings": [binding("other")]}});
+    set.baseline(spec.clone()).await;
     set.object_until("RoleBinding", &namespace, kept, "grants nothing", |b| {
         b["metadata"]["deletionTimestamp"].is_string() && b["subjects"].as_array().is_none_or(Vec::is_empty)
     })
@@ -292,4 +300,5 @@ async fn a_grant_that_is_taken_out_grants_nothing_although_a_finalizer_keeps_it(
         .await
         .unwrap();
     set.gone("RoleBinding", &namespace, kept).await;
+    ends_well(plane, &set, &spec, &[namespace]).await;
 }

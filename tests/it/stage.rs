@@ -9,7 +9,8 @@ use kube::discovery::ApiResource;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::support::audit::{Mark, Request};
+use crate::oracles::safe_so_far;
+use crate::support::audit::{Log, Mark, Request};
 use crate::support::{ControlPlane, Stage, unique, watch_gone, watch_until};
 
 /// The operator's executable.
@@ -78,6 +79,7 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "ConfigMap" => ("", "v1", "configmaps"),
         "ServiceAccount" => ("", "v1", "serviceaccounts"),
         "Event" => ("events.k8s.io", "v1", "events"),
+        "Lease" => ("coordination.k8s.io", "v1", "leases"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         other => panic!("the tests know no kind {other}"),
     };
@@ -88,12 +90,22 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
     }
 }
 
-/// What a test plays with: a baseline of its own, the label value that it selects, and the admin's client.
+/// What a test plays with: a baseline of its own, the label value that it selects, and the admin's client. Whatever else
+/// the test asserts, it ends with a look at what the operator wrote.
 pub struct Set {
     /// The name of the baseline, and the label's value.
     pub name: String,
     /// The admin's client.
     pub admin: Client,
+    audit: Log,
+}
+
+impl Drop for Set {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            safe_so_far(&self.audit);
+        }
+    }
 }
 
 impl Set {
@@ -102,6 +114,7 @@ impl Set {
         Self {
             name: unique(prefix),
             admin: plane.admin().await.unwrap(),
+            audit: plane.audit(),
         }
     }
 

@@ -9,6 +9,7 @@ use kube::api::ListParams;
 use kube::runtime::watcher::watch_object;
 use serde_json::{Value, json};
 
+use crate::oracles::{ends_quietly, ends_well};
 use crate::stage::{SOON, Set, api, condition, create, own, shared};
 use crate::support::{eventually, http_get};
 
@@ -80,9 +81,7 @@ fn blocked() -> Value {
 async fn all_conditions_are_there_in_every_state_and_never_contradict_each_other() {
     let (plane, _) = shared().await;
     let set = Set::new(plane, "states").await;
-    for i in 0..5 {
-        set.namespace(plane, &format!("n{i}")).await;
-    }
+    let namespaces = set.namespaces(plane, 5).await;
     let first = set.baseline(pods(5)).await;
     let (watching, seen) = recorded(&set);
     assert_eq!(first.metadata.generation, Some(1));
@@ -117,6 +116,7 @@ async fn all_conditions_are_there_in_every_state_and_never_contradict_each_other
     })
     .await
     .unwrap();
+    ends_well(plane, &set, &pods(7), &namespaces).await;
     watching.abort();
     let seen = seen.lock().unwrap();
     seen.iter().for_each(check);
@@ -166,8 +166,8 @@ async fn one_blocked_namespace_of_five_degrades_the_baseline_and_leaves_it_ready
     create(&set.admin, "ResourceQuota", Some(&namespaces[2]), none)
         .await
         .unwrap();
-    set.baseline(json!({"mode": "Enforce", "networkIsolation": {"defaultDeny": ["Ingress"]}}))
-        .await;
+    let spec = json!({"mode": "Enforce", "networkIsolation": {"defaultDeny": ["Ingress"]}});
+    set.baseline(spec.clone()).await;
     let object = set
         .baseline_until(&set.name, "has one blocked of five", |b| {
             b["status"]["namespaces"]["blocked"] == 1 && b["status"]["namespaces"]["compliant"] == 4
@@ -188,6 +188,7 @@ async fn one_blocked_namespace_of_five_degrades_the_baseline_and_leaves_it_ready
     crate::stage::delete(&set.admin, "ResourceQuota", Some(&namespaces[2]), "none").await;
     set.until_enforced(5).await;
     set.until("Degraded", "False").await;
+    ends_well(plane, &set, &spec, &namespaces).await;
 }
 
 #[tokio::test]
@@ -213,6 +214,7 @@ async fn a_quota_that_no_limit_range_completes_is_warned_of() {
         .baseline_until(&set.name, "is judged", |b| b["status"]["observedGeneration"] == 2)
         .await;
     assert_eq!(object["status"]["warnings"], Value::Null);
+    ends_quietly(plane, &set, &[]).await;
 }
 
 /// The events about a baseline, as reasons.
@@ -238,9 +240,7 @@ async fn events(set: &Set) -> Vec<(String, String)> {
 async fn transitions_are_told_as_events_and_a_rollout_is_not_one_for_each_namespace() {
     let (plane, _stage) = own().await;
     let set = Set::new(&plane, "events").await;
-    for i in 0..30 {
-        set.namespace(&plane, &format!("n{i:02}")).await;
-    }
+    let namespaces = set.namespaces(&plane, 30).await;
     set.baseline(pods(5)).await;
     set.until_enforced(30).await;
     set.until("Ready", "True").await;
@@ -276,6 +276,7 @@ async fn transitions_are_told_as_events_and_a_rollout_is_not_one_for_each_namesp
     });
     let here: Vec<_> = here.map(|e| e.data).collect();
     assert!(here.is_empty(), "{here:#?}");
+    ends_well(&plane, &set, &pods(5), &namespaces).await;
 }
 
 #[tokio::test]

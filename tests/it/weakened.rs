@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::oracles::{holding, requests, settled};
-use crate::stage::{Set, condition, control, create, delete, everything, shared};
+use crate::oracles::{ends_quietly, ends_well, holding, requests, settled};
+use crate::stage::{Set, condition, control, create, delete, everything, merge, shared};
 
 const POLICY: &str = "NetworkPolicy";
 
@@ -73,6 +73,7 @@ async fn a_tenants_policy_that_allows_everything_is_told_as_weakened_and_never_d
         condition(r, "Ready")["status"] == "True"
     })
     .await;
+    ends_well(plane, &set, &everything(), &namespaces).await;
 }
 
 #[tokio::test]
@@ -103,6 +104,12 @@ async fn what_opens_everything_is_told_apart_from_what_opens_a_part_and_from_wha
         ),
         ("b-web", json!({"podSelector": web, "ingress": [{}]})),
         (
+            "b-but-one",
+            json!({"podSelector": all, "policyTypes": ["Egress"], "egress": [{"to": [
+                {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["192.0.2.1/32"]}},
+            ]}]}),
+        ),
+        (
             "c-half",
             json!({"podSelector": all, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/1"}}]}]}),
         ),
@@ -115,7 +122,7 @@ async fn what_opens_everything_is_told_apart_from_what_opens_a_part_and_from_wha
     }
     let report = set
         .report_until(namespace, "tells all of them", |r| {
-            told(r, "networkIsolation", "findings").len() == 3 && told(r, "networkIsolation", "warnings").len() == 2
+            told(r, "networkIsolation", "findings").len() == 3 && told(r, "networkIsolation", "warnings").len() == 3
         })
         .await;
     assert_eq!(
@@ -127,11 +134,12 @@ async fn what_opens_everything_is_told_apart_from_what_opens_a_part_and_from_wha
     );
     assert_eq!(
         told(&report, "networkIsolation", "warnings"),
-        ["b-ports", "b-web"]
+        ["b-but-one", "b-ports", "b-web"]
             .map(|n| (format!("NetworkPolicy/{n}"), "WeakenedInPart"))
             .each_ref()
             .map(|(n, r)| (n.as_str(), *r))
     );
+    ends_quietly(plane, &set, &namespaces).await;
 }
 
 #[tokio::test]
@@ -163,6 +171,69 @@ async fn a_binding_of_a_wide_group_to_admin_is_told_and_one_of_a_team_is_not() {
         condition(r, "Ready")["status"] == "True"
     })
     .await;
+    ends_well(plane, &set, &everything(), &namespaces).await;
+}
+
+#[tokio::test]
+async fn what_undoes_a_control_from_behind_a_reserved_name_that_nobody_asks_for_is_told() {
+    let (plane, _) = shared().await;
+    let (set, namespaces) = holding(plane, "reserved", &everything(), 1).await;
+    let namespace = namespaces[0].as_str();
+    let tenant = plane.tenant(namespace).await.unwrap();
+    let open = json!({
+        "metadata": {"name": "security-baseline-mine", "namespace": namespace},
+        "spec": {"podSelector": {}, "ingress": [{}]},
+    });
+    create(&tenant.client, POLICY, Some(namespace), open).await.unwrap();
+    let everybody = json!({
+        "metadata": {"name": "security-baseline-everybody", "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}],
+    });
+    create(&tenant.client, "RoleBinding", Some(namespace), everybody)
+        .await
+        .unwrap();
+    let report = set
+        .report_until(namespace, "tells both", |r| {
+            told(r, "networkIsolation", "findings").len() == 1 && told(r, "access", "findings").len() == 1
+        })
+        .await;
+    assert_eq!(
+        (
+            told(&report, "networkIsolation", "findings"),
+            told(&report, "access", "findings")
+        ),
+        (
+            vec![("NetworkPolicy/security-baseline-mine", "Weakened")],
+            vec![("RoleBinding/security-baseline-everybody", "Weakened")],
+        )
+    );
+    // Under a name that is asked for it is no weakening, but drift, and repaired.
+    let deny = "security-baseline-default-deny-ingress";
+    delete(&tenant.client, POLICY, Some(namespace), "security-baseline-mine").await;
+    delete(
+        &tenant.client,
+        "RoleBinding",
+        Some(namespace),
+        "security-baseline-everybody",
+    )
+    .await;
+    merge(
+        &tenant.client,
+        POLICY,
+        Some(namespace),
+        deny,
+        json!({"spec": {"ingress": [{}]}}),
+    )
+    .await
+    .unwrap();
+    let report = set
+        .report_until(namespace, "is ready again, and tells the drift", |r| {
+            condition(r, "Ready")["status"] == "True" && r["status"]["drift"]["repaired"] == 1
+        })
+        .await;
+    assert_eq!(report["status"]["drift"]["total"], 1);
+    ends_well(plane, &set, &everything(), &namespaces).await;
 }
 
 #[tokio::test]
@@ -183,4 +254,33 @@ async fn what_undoes_a_direction_that_nobody_denies_is_nothing() {
         told(&report, "networkIsolation", "findings"),
         [("NetworkPolicy/in", "Weakened")]
     );
+    ends_quietly(plane, &set, &namespaces).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_from_here_is_said_in_the_status_of_a_baseline_that_isolates() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "unseen").await;
+    set.baseline(json!({"networkIsolation": {"defaultDeny": ["Ingress"]}}))
+        .await;
+    let baseline = set.until("Ready", "True").await;
+    let warnings = baseline["status"]["warnings"].as_array().unwrap();
+    let [warning] = &warnings[..] else {
+        panic!("{warnings:?}")
+    };
+    assert_eq!(warning["path"], "spec.networkIsolation");
+    let warning = warning["message"].as_str().unwrap();
+    for told in [
+        "NotVisible: ",
+        "the cluster's network plugin",
+        "policies of its own kinds",
+        "the host's network",
+    ] {
+        assert!(warning.contains(told), "{told}: {warning}");
+    }
+    // Of what is seen, nothing is said.
+    set.baseline(json!({"podSecurity": {"enforce": {"level": "baseline"}}}))
+        .await;
+    let baseline = set.until("Ready", "True").await;
+    assert_eq!(baseline["status"]["warnings"], Value::Null);
 }

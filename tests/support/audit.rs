@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs::File,
     io::{BufRead, BufReader, Seek, SeekFrom},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
@@ -80,6 +80,11 @@ impl Log {
     /// The log in this file.
     pub fn new(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The end of the log as it is now.

@@ -144,6 +144,22 @@ impl Stage {
         })
     }
 
+    /// One of several replicas, as which what is shipped has been installed before: with these arguments more. It is ready,
+    /// which it is also while it stands by.
+    ///
+    /// # Errors
+    /// As [`Stage::on`].
+    pub async fn replica(
+        plane: &ControlPlane,
+        binary: &Path,
+        args: &[&str],
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Self> {
+        let mut shipped = Shipped::read(change)?;
+        shipped.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        Self::run(plane, binary, shipped).await
+    }
+
     async fn run(plane: &ControlPlane, binary: &Path, shipped: Shipped) -> Result<Self> {
         let mut operator = Operator::spawn(plane, shipped.options(binary)).await?;
         operator.ready(std::time::Duration::from_secs(60)).await?;

@@ -51,7 +51,7 @@ impl BaselineReport {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BaselineReportStatus {
-    /// Ready and Drifted; both are always there.
+    /// Ready, Drifted and Contested; all are always there.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
     /// The baselines that this namespace is held to, or that select it.
@@ -222,10 +222,13 @@ pub struct EffectiveValue {
     /// The oldest baseline that asked for it.
     #[schemars(length(max = 253))]
     pub baseline: String,
-    /// The baselines that asked for less, and for what.
+    /// The baselines that asked for less, and for what: the oldest eight of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub asked_less: Vec<AskedLess>,
+    /// How many baselines asked for less, if that is more than askedLess lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_less_total: Option<i64>,
 }
 
 /// A baseline that asked for less than what applies.

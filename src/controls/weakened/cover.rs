@@ -28,6 +28,20 @@ pub(super) fn covers(ranges: &mut [Range], (first, last): Range) -> bool {
     false
 }
 
+/// How many there are in ranges together, at most as many as there are numbers less one. Sorts them.
+fn covered(ranges: &mut [Range]) -> u128 {
+    ranges.sort_unstable();
+    let (mut count, mut next) = (0_u128, 0_u128);
+    for (from, to) in ranges {
+        let first = next.max(*from);
+        if first <= *to {
+            count = count.saturating_add((*to - first).saturating_add(1));
+        }
+        next = next.max(to.saturating_add(1));
+    }
+    count
+}
+
 /// The ports of TCP that a rule is for: all of them, where it does not say. Ports of other protocols, and ports with
 /// a name, are none of them.
 pub(super) fn ports(rule: &Map<String, Value>) -> Vec<Range> {
@@ -60,6 +74,12 @@ impl Blocks {
     /// Whether they cover all of IPv4, or all of IPv6.
     pub(super) fn is_everything(&mut self) -> bool {
         covers(&mut self.v4, IPV4) || covers(&mut self.v6, IPV6)
+    }
+
+    /// Whether they cover more than half of IPv4, or of IPv6.
+    pub(super) fn is_most(&mut self) -> bool {
+        let most = |ranges: &mut [Range], (_, last): Range| covered(ranges) > last / 2 + 1;
+        self.is_everything() || most(&mut self.v4, IPV4) || most(&mut self.v6, IPV6)
     }
 
     pub(super) fn extend(&mut self, others: &Self) {

@@ -62,7 +62,6 @@ fn a_rule_that_names_particular_peers_is_nothing() {
         json!({"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "web"}}}]}),
         json!({"from": [{"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}}]}),
         json!({"from": [{"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "DoesNotExist"}]}}]}),
-        json!({"from": [{"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["a"]}]}}]}),
         json!({"from": [{"namespaceSelector": {"matchExpressions": [
             {"key": "kubernetes.io/metadata.name", "operator": "Exists"}, {"key": "team", "operator": "Exists"},
         ]}}]}),
@@ -71,7 +70,8 @@ fn a_rule_that_names_particular_peers_is_nothing() {
         }}]}),
         json!({"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}),
         json!({"from": [{"ipBlock": {"cidr": "0.0.0.0/1"}}]}),
-        json!({"from": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["192.0.2.1/32"]}}]}),
+        json!({"from": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["128.0.0.0/1"]}}]}),
+        json!({"from": [{"podSelector": {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["a"]}]}}]}),
         json!({"from": [{"ipBlock": {"cidr": "nowhere"}}]}),
         json!({"from": "?"}),
         json!({"from": ["?"]}),
@@ -83,6 +83,23 @@ fn a_rule_that_names_particular_peers_is_nothing() {
     }
     for rules in [json!([]), json!(null), json!("?"), json!(["?"])] {
         assert_eq!(of_rules(rules.clone()), nothing(), "{rules}");
+    }
+}
+
+#[test]
+fn a_rule_for_all_but_a_few_peers_is_information() {
+    let but = |operator: &str, values: Value| json!({"matchExpressions": [{"key": "team", "operator": operator, "values": values}]});
+    for rule in [
+        json!({"from": [{"namespaceSelector": but("NotIn", json!(["a"]))}]}),
+        json!({"from": [{"namespaceSelector": but("DoesNotExist", json!(null))}]}),
+        json!({"from": [{"namespaceSelector": {}, "podSelector": but("NotIn", json!(["a"]))}]}),
+        json!({"from": [{"namespaceSelector": but("NotIn", json!(["a"])), "podSelector": {}}]}),
+        json!({"from": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["192.0.2.1/32"]}}]}),
+        json!({"from": [{"ipBlock": {"cidr": "::/0", "except": ["2001:db8::/32"]}}]}),
+        json!({"from": [{"ipBlock": {"cidr": "0.0.0.0/1"}}, {"ipBlock": {"cidr": "192.0.0.0/3"}}]}),
+        json!({"from": [{"namespaceSelector": but("NotIn", json!(["a"]))}], "ports": [{"port": 80}]}),
+    ] {
+        assert_eq!(of_rules(json!([rule])), narrower(), "{rule}");
     }
 }
 
@@ -140,7 +157,7 @@ fn blocks_that_together_cover_a_whole_address_family_are_everything() {
         &[&["::ffff:0:0/97"]],
         &[&["::/96"]],
     ] {
-        assert_eq!(of_rules(blocks(rules)), nothing(), "{rules:?}");
+        assert_eq!(of_rules(blocks(rules)).0, [], "{rules:?}");
     }
 }
 

@@ -98,7 +98,7 @@ fn the_manager_that_covers_the_field_is_named_though_another_wrote_something_els
 fn who_owns_an_atomic_list_or_map_owns_all_that_is_in_it() {
     let object = quota(&[
         ("lists", json!({"f:spec": {"f:scopes": {}}}), 1),
-        ("maps", json!({"f:spec": {"f:hard": {}}}), 2),
+        ("maps", json!({"f:spec": {"f:hard": {"f:requests.cpu": {}}}}), 2),
         ("later", json!({"f:metadata": {"f:labels": {}}}), 3),
     ]);
     assert_eq!(
@@ -188,7 +188,11 @@ fn what_was_removed_is_claimed_by_nobody_unless_somebody_owns_what_it_was_in() {
 
 #[test]
 fn who_states_our_name_is_told_apart_from_whoever_wrote_something_else() {
-    let ours = ("security-baseline-operator", json!({"f:spec": {"f:hard": {}}}), 1);
+    let ours = (
+        "security-baseline-operator",
+        json!({"f:spec": {"f:hard": {"f:requests.cpu": {}}}}),
+        1,
+    );
     let object = quota(&[ours.clone(), ("helm", json!({"f:metadata": {"f:annotations": {}}}), 2)]);
     assert!(claim(&object, &CPU, true).states_our_name());
     let object = quota(&[ours, ("helm", json!({"f:spec": {"f:hard": {"f:requests.cpu": {}}}}), 0)]);
@@ -196,9 +200,29 @@ fn who_states_our_name_is_told_apart_from_whoever_wrote_something_else() {
 }
 
 #[test]
+fn to_own_a_map_without_a_key_in_it_is_to_own_none_of_its_values() {
+    let ours = json!({"f:metadata": {"f:labels": {}, "f:annotations": {}}, "f:spec": {"f:hard": {}, "f:scopes": {}}});
+    let object = quota(&[
+        ("security-baseline-operator", ours, 1),
+        ("helm", json!({"f:data": {}}), 2),
+    ]);
+    let name = [
+        Segment::Key("metadata"),
+        Segment::Key("labels"),
+        Segment::Key("app.kubernetes.io/name"),
+    ];
+    for path in [&name, &CPU] {
+        assert_eq!(claim(&object, path, false), Claim::unknown(), "{path:?}");
+        assert_eq!(by(&object, path), "helm");
+    }
+    let scope = [Segment::Key("spec"), Segment::Key("scopes"), Segment::Index(0)];
+    assert!(claim(&object, &scope, true).states_our_name(), "a list is owned whole");
+}
+
+#[test]
 fn what_a_client_says_of_itself_is_bounded_and_cannot_reach_a_terminal() {
     let name = format!("\u{1b}[2J\n\u{202e}{}", "x".repeat(5000));
-    let mut object = quota(&[(&name, json!({"f:spec": {"f:hard": {}}}), 1)]);
+    let mut object = quota(&[(&name, json!({"f:spec": {"f:hard": {"f:requests.cpu": {}}}}), 1)]);
     object["metadata"]["managedFields"][0]["operation"] = json!("\u{7}".repeat(500));
     object["metadata"]["managedFields"][0]["subresource"] = json!("s".repeat(500));
     object["metadata"]["managedFields"][0]["time"] = json!("yesterday");

@@ -12,7 +12,10 @@ pub(super) fn tell(world: &World, specs: &Specs, plan: &mut Plan) {
     let Some(owner) = plan.effective.baselines.first().cloned() else {
         return;
     };
-    for (id, weakening) in &world.foreign {
+    // What a baseline asks for is held to that, or told as what departs from it.
+    let foreign = world.foreign.iter().filter(|(id, _)| !plan.wanted.contains_key(id));
+    let foreign: Vec<_> = foreign.collect();
+    for (id, weakening) in foreign {
         let Some(section) = weakening
             .undoes
             .iter()

@@ -1,7 +1,8 @@
 //! The ledger of a report: what is new comes first, and what does not fit goes.
 
 use super::attempt::{Attempt, MOST_RECORDS, MOST_TAKEN_OVER};
-use crate::api::v1alpha1::{BaselineReportStatus, DriftLedger, OpenDrift, TakenOver};
+use crate::api::v1alpha1::{BaselineReportStatus, DriftLedger, DriftRecord, OpenDrift, TakenOver};
+use crate::core::drift::Claim;
 use crate::core::world::PriorDrift;
 
 /// The most that a report says of what departs at the moment.
@@ -15,9 +16,7 @@ pub(super) fn ledger(prior: &PriorDrift, attempt: &Attempt) -> DriftLedger {
         total: prior.total.saturating_add(attempt.drifted),
         repaired: prior.repaired.saturating_add(attempt.repaired),
         last_seen: newest.map(|r| r.seen).or(prior.last_seen),
-        last_claimed_by: newest
-            .map(|r| r.claimed_by.clone())
-            .or_else(|| prior.last_claimed_by.clone()),
+        last_claimed_by: last_claimed_by(&attempt.records).or_else(|| prior.last_claimed_by.clone()),
         records: attempt.records.clone(),
         open: open
             .iter()
@@ -30,6 +29,14 @@ pub(super) fn ledger(prior: &PriorDrift, attempt: &Attempt) -> DriftLedger {
             })
             .collect(),
     }
+}
+
+/// Who claims what was seen last: of what was seen in one look, somebody rather than nobody.
+fn last_claimed_by(records: &[DriftRecord]) -> Option<String> {
+    let newest = records.first()?;
+    let mut same_look = records.iter().take_while(|r| r.seen == newest.seen);
+    let named = same_look.find(|r| r.claimed_by != Claim::unknown().by);
+    Some(named.unwrap_or(newest).claimed_by.clone())
 }
 
 /// Continues what an older report told: its records behind the new ones, with what was repaired since, and the same of
@@ -59,7 +66,7 @@ pub fn continued(mut new: BaselineReportStatus, old: BaselineReportStatus, attem
     new
 }
 
-fn key(record: &crate::api::v1alpha1::DriftRecord) -> (&str, &str, &str, k8s_openapi::jiff::Timestamp) {
+fn key(record: &DriftRecord) -> (&str, &str, &str, k8s_openapi::jiff::Timestamp) {
     (&record.control, &record.object, &record.path, record.seen)
 }
 

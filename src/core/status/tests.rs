@@ -290,6 +290,7 @@ fn member(standing: Standing, reason: &str, message: &str) -> MemberStanding {
         standing,
         reason: reason.to_owned(),
         message: message.to_owned(),
+        told: 1,
         conflict: (standing == Standing::Conflict).then(|| message.to_owned()),
         deselected: false,
         contested: None,

@@ -1,10 +1,12 @@
-//! The part of the index that is about objects of others: only of those that undo a control something is kept.
+//! The part of the index that is about objects that undo a control: only of those something is kept. Those under reserved
+//! names are among them: where a baseline asks for such a name it is held to that, and where none does it is somebody
+//! else's.
 
 use super::*;
 use crate::controls::weakened::weakening;
 
 impl Index {
-    /// Takes up an object that does not bear a reserved name. Answers whether its namespace is to be looked at.
+    /// Takes up an object that may undo a control. Answers whether its namespace is to be looked at.
     pub fn foreign_seen(&mut self, kind: &'static ChildKind, object: &Value) -> bool {
         let namespace = meta(object, "namespace");
         let name = meta(object, "name");

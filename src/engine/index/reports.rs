@@ -22,8 +22,9 @@ impl Index {
         });
         let told = facts::prior(status);
         match &mut entry.prior {
-            Some(prior) => agree(prior, told),
-            None => {
+            Some(prior) if synced => agree(prior, told),
+            // Until the work begins it is whoever leads who does and reports it.
+            _ => {
                 entry.prior = Some(told);
                 entry.fights = facts::fights(status);
             }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{RBAC, blocked, bound, message, role, rule};
+use crate::oracles::ends_well;
 use crate::stage::{SOON, Set, create, delete, grant, merge, shared, writes_in};
 use crate::support::eventually;
 
@@ -32,7 +33,7 @@ async fn a_binding_gets_another_role_only_after_the_new_one_was_tried_out() {
     let mut spec = role(json!([rule("apps", "deployments", &["get"])]));
     spec["access"]["bindings"] =
         json!([{"name": "viewers", "role": "worker", "subjects": [{"kind": "Group", "name": "auditors"}]}]);
-    set.baseline(spec).await;
+    set.baseline(spec.clone()).await;
     let after = set
         .object_until("RoleBinding", &namespace, name, "binds the role", |b| {
             b["roleRef"]["kind"] == "Role"
@@ -73,6 +74,7 @@ async fn a_binding_gets_another_role_only_after_the_new_one_was_tried_out() {
     );
     assert_eq!((creation.verb.as_str(), creation.code), ("create", 201));
     set.until_enforced(1).await;
+    ends_well(plane, &set, &spec, &[namespace]).await;
 }
 
 #[tokio::test]
@@ -121,6 +123,7 @@ async fn a_tenant_can_change_neither_whom_a_binding_is_for_nor_what_it_binds() {
         records.is_some_and(|all| all.iter().any(|d| d["path"].as_str().unwrap().starts_with("roleRef")))
     })
     .await;
+    ends_well(plane, &set, &bound("view"), &[namespace]).await;
 }
 
 /// A tenant who is admin of its namespace may put a finalizer on the binding.
@@ -151,7 +154,7 @@ async fn a_binding_that_somebody_keeps_from_being_deleted_is_told_and_is_not_ham
         b["roleRef"]["kind"] == "Role"
     })
     .await;
-    set.fence(&other, spec).await;
+    set.fence(&other, spec.clone()).await;
     let deletions = plane.audit().writes_since(mark).unwrap();
     let deletions = deletions
         .iter()
@@ -167,4 +170,5 @@ async fn a_binding_that_somebody_keeps_from_being_deleted_is_told_and_is_not_ham
     })
     .await;
     set.until_enforced(2).await;
+    ends_well(plane, &set, &spec, &[namespace, other]).await;
 }

@@ -30,6 +30,7 @@ fn many(count: usize, item: impl Fn(String) -> Value) -> Value {
 pub fn all() -> Vec<Refusal> {
     [
         selection(),
+        conduct(),
         pod_security(),
         quotas(),
         limits(),
@@ -98,6 +99,64 @@ fn selection() -> Vec<Refusal> {
             json!({"namespaceSelector": {}, "excludedNamespaces": many(257, Value::String)}),
             "spec.excludedNamespaces",
             "at most 256 items",
+        ),
+    ]
+}
+
+/// What a baseline says of how it is carried out and ended.
+fn conduct() -> Vec<Refusal> {
+    let rollout = |rollout: Value| section("rollout", rollout);
+    let released = |names: Value| section("releasedNamespaces", names);
+    let rate = "spec.rollout.maxNamespacesPerMinute";
+    vec![
+        Refusal(
+            "an unknown deletionPolicy",
+            section("deletionPolicy", json!("Destroy")),
+            "spec.deletionPolicy",
+            "\"Retain\", \"Delete\"",
+        ),
+        Refusal(
+            "an unknown preflight",
+            section("preflight", json!("hold")),
+            "spec.preflight",
+            "\"Hold\", \"Ignore\"",
+        ),
+        Refusal("a rollout of no pace", rollout(json!({})), rate, "Required value"),
+        Refusal(
+            "a rollout that never comes",
+            rollout(json!({"maxNamespacesPerMinute": 0})),
+            rate,
+            "greater than or equal to 1",
+        ),
+        Refusal(
+            "a rollout at no pace that there is",
+            rollout(json!({"maxNamespacesPerMinute": 1_000_001})),
+            rate,
+            "less than or equal to 1000000",
+        ),
+        Refusal(
+            "a rollout at a pace in words",
+            rollout(json!({"maxNamespacesPerMinute": "5"})),
+            rate,
+            "must be of type integer",
+        ),
+        Refusal(
+            "a pattern of released namespaces",
+            released(json!(["team-a", "team-*"])),
+            "spec.releasedNamespaces[1]",
+            "should match",
+        ),
+        Refusal(
+            "a released namespace without a name",
+            released(json!([""])),
+            "spec.releasedNamespaces[0]",
+            "should be at least 1 chars long",
+        ),
+        Refusal(
+            "too many released namespaces",
+            released(many(1025, Value::String)),
+            "spec.releasedNamespaces",
+            "at most 1024 items",
         ),
     ]
 }

@@ -120,7 +120,10 @@ fn sarif_schema() -> Value {
     let package = packages.find(|package| package["name"] == "serde-sarif").unwrap();
     let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap());
     let schema = std::fs::read_to_string(manifest.with_file_name("src").join("schema.json")).unwrap();
-    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let mut schema: Value = serde_json::from_str(&schema).unwrap();
+    // A bracket too many in a pattern, which only lenient engines take; nothing here states a language.
+    let language = &mut schema["definitions"]["run"]["properties"]["language"];
+    language.as_object_mut().unwrap().remove("pattern");
     assert!(
         schema["title"].as_str().unwrap().contains("2.1.0"),
         "{}",

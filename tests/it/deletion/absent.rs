@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{ENFORCE, POLICY, deleted, labels, left, relabel, under};
-use crate::oracles::{converged, safe};
+use crate::oracles::{assert_same_end, converged, end, ends_well, forget_edits, safe, settled};
 use crate::stage::{Set, condition, create, delete, everything, get, grant, merge, own};
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn a_namespace_that_walks_out_while_the_operator_is_down_is_held_and_repai
     set.baseline(everything()).await;
     let both = [namespace.clone(), released.clone()];
     converged(&set, &everything(), &both).await;
-    crate::oracles::settled(&plane, &set).await;
+    settled(&plane, &set).await;
     stage.operator.kill().unwrap();
     for namespace in &both {
         relabel(&set, namespace, None).await;
@@ -65,7 +65,7 @@ async fn a_baseline_that_is_deleted_while_the_operator_is_down_takes_along_only_
         b["metadata"]["finalizers"].is_array()
     })
     .await;
-    crate::oracles::settled(&plane, &set).await;
+    settled(&plane, &set).await;
     stage.operator.kill().unwrap();
     let quota = "security-baseline-compute";
     delete(&set.admin, "ResourceQuota", Some(&namespace), quota).await;
@@ -90,4 +90,47 @@ async fn a_baseline_that_is_deleted_while_the_operator_is_down_takes_along_only_
         assert_eq!(live["metadata"].get("deletionTimestamp"), None);
     }
     safe(&plane, mark);
+}
+
+#[tokio::test]
+async fn a_namespace_that_was_let_go_and_comes_back_while_the_operator_is_down_ends_as_one_that_was_never_gone() {
+    let (plane, mut stage) = own().await;
+    grant(&plane).await;
+    let (set, other) = (Set::new(&plane, "returns").await, Set::new(&plane, "stays").await);
+    let namespaces = set.namespaces(&plane, 2).await;
+    let undisturbed = other.namespaces(&plane, 1).await;
+    for (set, namespaces) in [(&set, &namespaces), (&other, &undisturbed)] {
+        set.baseline(everything()).await;
+        converged(set, &everything(), namespaces).await;
+    }
+    let (seen, unseen) = (&namespaces[0], &namespaces[1]);
+    let releases = |names: &[&String]| {
+        let mut spec = everything();
+        spec["releasedNamespaces"] = json!(names);
+        spec
+    };
+    // One is let go before the operator ends, the other one after; both are back before it is.
+    relabel(&set, seen, None).await;
+    set.baseline(releases(&[seen])).await;
+    set.report_until(seen, "is nobody's", |r| {
+        condition(r, "Ready")["reason"] == "NotSelected"
+    })
+    .await;
+    settled(&plane, &set).await;
+    stage.operator.kill().unwrap();
+    relabel(&set, unseen, None).await;
+    set.baseline(releases(&[seen, unseen])).await;
+    // Nobody's, it is its people's to change.
+    delete(&set.admin, "NetworkPolicy", Some(seen), POLICY).await;
+    for namespace in &namespaces {
+        relabel(&set, namespace, Some(&set.name)).await;
+    }
+    set.baseline(everything()).await;
+    stage.restart(&plane).await.unwrap();
+    ends_well(&plane, &set, &everything(), &namespaces).await;
+    ends_well(&plane, &other, &everything(), &undisturbed).await;
+    let fresh = forget_edits(&end(&other, &undisturbed[0]).await);
+    for namespace in &namespaces {
+        assert_same_end(namespace, &forget_edits(&end(&set, namespace).await), &fresh);
+    }
 }

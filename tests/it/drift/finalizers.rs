@@ -63,6 +63,7 @@ async fn a_foreign_finalizer_on_a_child_is_left_and_told_with_who_claims_it_and_
     }
     set.report_until(namespace, "warns no longer", |r| warned(r).is_empty())
         .await;
+    held.ends_well().await;
 }
 
 #[tokio::test]
@@ -113,5 +114,5 @@ async fn a_child_that_a_tenant_deletes_behind_a_finalizer_is_held_to_its_spec_an
         })
         .await;
     assert_eq!(report["status"]["drift"]["total"], 2);
-    held.converged().await;
+    held.ends_well().await;
 }

@@ -94,6 +94,7 @@ async fn the_ledger_says_what_drifted_where_from_what_to_what_and_who_claims_it(
             "{path} of {kind}/{name} in {records:#?}"
         );
     }
+    held.ends_well().await;
 }
 
 #[tokio::test]
@@ -131,6 +132,7 @@ async fn a_deletion_is_recorded_told_as_an_event_where_the_tenant_sees_it_and_co
     assert_eq!(event["regarding"]["uid"], report["metadata"]["uid"]);
     assert!(event["note"].as_str().unwrap().contains(&object), "{event}");
     assert!(repaired(&held).await > before);
+    held.ends_well().await;
 }
 
 /// The count of repaired network policies, by the operator's metrics: it is of all tests' namespaces together.
@@ -165,4 +167,5 @@ async fn the_ledger_keeps_its_totals_and_the_last_twenty_records() {
     let found: Vec<String> = records(&report).into_iter().map(|r| r[4].clone()).collect();
     let expected: Vec<String> = (4..=23).rev().map(|i| format!("\"{}\"", 1000 + i)).collect();
     assert_eq!(found, expected);
+    held.ends_well().await;
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{DENY, ENFORCE, Way};
-use crate::oracles::{converged, quiet, safe, settled};
+use crate::oracles::{converged, ends_well, quiet, safe, settled};
 use crate::stage::{Set, api, condition, everything, get, grant, shared, writes_in};
 use crate::tamper::{Intruder, OUR_MANAGER, create_as};
 
@@ -148,4 +148,5 @@ async fn a_forged_marker_on_an_object_under_another_name_changes_nothing() {
             object["metadata"]["resourceVersion"]
         );
     }
+    ends_well(plane, &set, &everything(), &namespaces).await;
 }

@@ -111,7 +111,7 @@ async fn an_owner_or_a_stripped_marker_of_a_tenant_is_undone_and_told_with_all_t
             assert!(time("claimedAt") <= time("seen"), "{record}");
         }
     }
-    held.converged().await;
+    held.ends_well().await;
 }
 
 #[tokio::test]
@@ -161,4 +161,5 @@ async fn a_tenant_sees_in_one_line_how_often_something_drifted_when_last_and_who
             .starts_with("spec.ingress"),
         "{event}"
     );
+    held.ends_well().await;
 }

@@ -1,12 +1,15 @@
 //! Exceptions and an operator that is away, that is told to refuse them, or that cannot know of them.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::waived::{EGRESS, Held, egress, told, until};
 use super::*;
-use crate::oracles::{converged, holding, quiet, safe};
-use crate::stage::{BINARY, SOON, condition, control, create, delete, everything, get, merge, metric, own};
-use crate::support::{Stage, watch_gone, watch_until};
+use crate::oracles::{converged, holding, quiet, safe, settled};
+use crate::stage::{BINARY, SOON, condition, control, create, delete, everything, get, merge, metric, own, unbraked};
+use crate::support::proxy::{Answer, Fault, Matching};
+use crate::support::{ControlPlane, Stage, watch_gone, watch_until};
 
 /// A pod that the quota of [`everything`] has no room for.
 fn large() -> Value {
@@ -177,6 +180,32 @@ async fn an_exception_whose_deletion_a_finalizer_delays_holds_no_longer() {
     let free = json!({"metadata": {"finalizers": null}});
     merge(admin, "BaselineException", None, &name, free).await.unwrap();
     watch_gone(&exceptions(admin), &name, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn exceptions_that_cannot_be_listed_at_the_start_are_waited_for_and_nothing_that_they_waive_comes_back() {
+    let plane = ControlPlane::start().await.unwrap();
+    let (mut stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), unbraked).await.unwrap();
+    let held = Held::on(&plane, "unlisted").await;
+    held.waive("one", egress(), 3600).await;
+    held.until("one", "Active").await;
+    settled(&plane, &held.set).await;
+    stage.operator.kill().unwrap();
+
+    // For a quarter of a minute at least.
+    let fails = proxy.disturb_first(
+        6,
+        Matching::of("list", "baselineexceptions"),
+        Fault::Answer(Answer::status(500)),
+    );
+    let mark = plane.audit().mark().unwrap();
+    stage.restart(&plane).await.unwrap();
+    fails.hit(6).await.unwrap();
+    settled(&plane, &held.set).await;
+    let writes = plane.audit().writes_since(mark).unwrap();
+    assert!(writes.is_empty(), "{writes:?}");
+    let egress = get(&held.set.admin, "NetworkPolicy", Some(&held.namespace), EGRESS).await;
+    assert_eq!(egress, None);
 }
 
 #[tokio::test]

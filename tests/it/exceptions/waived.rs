@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::brake::waits;
 use crate::oracles::{converged, converged_under, holding, quiet, safe};
-use crate::stage::{SOON, Set, condition, control, create, delete, everything, get, merge, writes_in};
+use crate::stage::{SOON, Set, condition, control, create, delete, everything, get, merge, own_as_shipped, writes_in};
 use crate::support::audit::Mark;
 use crate::support::{watch_gone, watch_until};
 
@@ -344,28 +345,51 @@ async fn an_exception_that_names_nothing_that_is_asked_for_says_so_until_somethi
     held.holds_under(&[]).await;
 }
 
+/// Limits of pods, enforced.
+fn limited(cpu: &str) -> Value {
+    json!({"mode": "Enforce", "limitRanges": {"items": [{"name": "x", "limits": [{"type": "Pod", "max": {"cpu": cpu}}]}]}})
+}
+
 #[tokio::test]
 async fn exceptions_never_wait_for_a_confirmation() {
-    let (plane, _) = shared().await;
+    const LIMITS: &str = "security-baseline-x";
+    let (plane, _stage) = own_as_shipped().await;
     let mark = plane.audit().mark().unwrap();
-    let spec = json!({"mode": "Enforce", "limitRanges": {"items": [{"name": "x", "limits": [{"type": "Pod", "max": {"cpu": 1}}]}]}});
-    // More namespaces than a baseline may let off without one.
-    let set = Set::new(plane, "many").await;
+    let (set, spec) = (Set::new(&plane, "many").await, limited("1"));
+    // More namespaces than a baseline may let off, or hold to more, without being confirmed: the brake is in force.
     set.baseline(spec.clone()).await;
-    let namespaces = set.namespaces(plane, 12).await;
+    let namespaces = set.namespaces(&plane, 12).await;
     converged(&set, &spec, &namespaces).await;
+    let mut audited = spec.clone();
+    audited["mode"] = json!("Audit");
+    for (change, counted) in [(audited, "loosens 12"), (limited("500m"), "tightens 12")] {
+        set.baseline(change).await;
+        let message = waits(&set).await;
+        assert!(message.contains(counted), "{message}");
+    }
+    set.baseline(spec.clone()).await;
+    set.until("Stalled", "False").await;
+
     let mut wanted = exception(&set.name, &from_now(hours(1)));
     wanted["spec"]["namespaces"] = json!(namespaces);
     create(&set.admin, "BaselineException", None, wanted).await.unwrap();
     for namespace in &namespaces {
-        set.gone("LimitRange", namespace, "security-baseline-x").await;
+        set.gone("LimitRange", namespace, LIMITS).await;
     }
     let active = until(&set.admin, &set.name, "Active").await;
     assert_eq!(active["status"]["matched"], 12);
     let baseline = set.until("Stalled", "False").await;
     assert_eq!(baseline["status"]["namespaces"]["compliant"], 12);
+    // A change of the baseline is counted as if nothing were waived, since that comes back.
+    set.baseline(limited("500m")).await;
+    let message = waits(&set).await;
+    assert!(message.contains("tightens 12"), "{message}");
+    set.baseline(spec.clone()).await;
+    set.until("Stalled", "False").await;
+
     delete(&set.admin, "BaselineException", None, &set.name).await;
     converged(&set, &spec, &namespaces).await;
-    quiet(plane, &set, &namespaces, Duration::from_secs(1)).await;
-    safe(plane, mark);
+    set.until("Stalled", "False").await;
+    quiet(&plane, &set, &namespaces, Duration::from_secs(1)).await;
+    safe(&plane, mark);
 }

@@ -2,6 +2,7 @@
 //!
 //! Many namespaces stop at another write each, and then one SIGKILL is for all of them.
 
+mod cleanup;
 mod writes;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,12 @@ impl Crashes {
             others,
             ends: Vec::new(),
         }
+    }
+
+    /// All baselines, with their namespaces.
+    fn sets(&self) -> impl Iterator<Item = (&Set, &Vec<String>)> {
+        let others = self.others.iter().map(|(set, namespaces)| (set, namespaces));
+        others.chain([(&self.play.set, &self.play.namespaces)])
     }
 
     /// Holds these writes, each in two namespaces: before, and after.
@@ -134,9 +141,9 @@ impl Crashes {
         self.play.stage.operator.kill().unwrap();
         self.play.proxy.forget();
         self.play.stage.restart(&self.play.plane).await.unwrap();
-        let sets = self.others.iter().map(|(set, namespaces)| (set, namespaces));
-        let sets = sets.chain([(&self.play.set, &self.play.namespaces)]);
-        let each = sets.map(|(set, namespaces)| self.play.ends_of(set, namespaces, spec));
+        let each = self
+            .sets()
+            .map(|(set, namespaces)| self.play.ends_of(set, namespaces, spec));
         let ends = join_all(each).await.concat();
         self.ends.push(ends);
     }

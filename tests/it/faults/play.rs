@@ -26,11 +26,12 @@ pub enum Ledger {
 pub type Ends = Vec<(String, Value)>;
 
 pub struct Play {
+    /// Dropped first: it has a last look at the audit log.
+    pub set: Set,
     pub plane: ControlPlane,
     pub stage: Stage,
     pub proxy: Proxy,
     pub recorder: Recorder,
-    pub set: Set,
     pub namespaces: Vec<String>,
     pub begin: Mark,
     tampered: Vec<Tampering>,
@@ -41,11 +42,17 @@ pub struct Play {
 impl Play {
     /// A new one with so many namespaces, for a baseline that is still to be applied.
     pub async fn new(prefix: &str, namespaces: usize) -> Self {
+        Self::configured(prefix, namespaces, |_| {}).await
+    }
+
+    /// The same with a configuration of its own.
+    pub async fn configured(prefix: &str, namespaces: usize, configure: impl FnOnce(&mut Value)) -> Self {
         let plane = ControlPlane::start().await.unwrap();
         // What is held holds its worker.
         let (stage, proxy) = Stage::behind_proxy(&plane, Path::new(BINARY), |config| {
             unbraked(config);
             config["workers"] = json!(64);
+            configure(config);
         })
         .await
         .unwrap();

@@ -31,8 +31,11 @@ fn page(code: u16) -> Fault {
     Fault::Answer(Answer::page(code))
 }
 
+/// What the API server asks for, in a header alone.
+const RETRY_AFTER: u32 = 3;
+
 fn busy() -> Fault {
-    Fault::Answer(Answer::busy(1))
+    Fault::Answer(Answer::busy(RETRY_AFTER))
 }
 
 /// For each of the steps, what goes wrong, each in a namespace of its own. What was done and not told is not done again,
@@ -161,12 +164,13 @@ async fn what_fails_or_is_done_and_not_told_is_tried_again_a_bounded_number_of_t
             assert_same_end(namespace, end, expected);
         }
     }
-    // The first case is 429 with `Retry-After: 1`, and the second one 500, after which the pauses double. (The first of
+    // The first case is 429 with a `Retry-After`, and the second one 500, after which the pauses double. (The first of
     // them is none: a namespace whose rollout is just beginning has its turn right after it was first looked at.)
     let [busy, failed, ..] = &steps[0].pauses[..] else {
         panic!()
     };
-    assert!(busy.iter().all(|pause| *pause >= Duration::from_secs(1)), "{busy:?}");
+    let asked = Duration::from_secs(RETRY_AFTER.into());
+    assert!(!busy.is_empty() && busy.iter().all(|pause| *pause >= asked), "{busy:?}");
     assert!(failed.len() >= 2, "{failed:?}");
     for (pause, least) in failed.iter().skip(1).zip([500, 1000, 2000]) {
         assert!(*pause >= Duration::from_millis(least), "{failed:?}");

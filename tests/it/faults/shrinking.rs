@@ -4,10 +4,11 @@
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
+use crate::oracles::ends_well;
 use crate::stage::{SOON, Set, api, own};
 use crate::support::eventually;
 
-const NAMESPACES: i64 = 80;
+const NAMESPACES: usize = 80;
 
 fn spec(open: bool) -> Value {
     let mut spec = json!({
@@ -36,9 +37,7 @@ async fn guests(set: &Set) -> usize {
 async fn a_grant_that_is_taken_out_in_the_middle_of_its_rollout_goes_everywhere_also_after_a_crash() {
     let (plane, mut stage) = own().await;
     let set = Set::new(&plane, "shrinking").await;
-    for i in 0..NAMESPACES {
-        set.namespace(&plane, &format!("n{i}")).await;
-    }
+    let namespaces = set.namespaces(&plane, NAMESPACES).await;
     for crash in [false, true] {
         set.baseline(spec(true)).await;
         eventually("some have the grant", SOON, async || {
@@ -54,7 +53,8 @@ async fn a_grant_that_is_taken_out_in_the_middle_of_its_rollout_goes_everywhere_
         if crash {
             stage.restart(&plane).await.unwrap();
         }
-        set.until_enforced(NAMESPACES).await;
+        set.until_enforced(i64::try_from(NAMESPACES).unwrap()).await;
         assert_eq!(guests(&set).await, 0, "after a crash: {crash}");
     }
+    ends_well(&plane, &set, &spec(false), &namespaces).await;
 }

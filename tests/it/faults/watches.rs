@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use anyhow::ensure;
+use serde_json::{Value, json};
 
 use super::acts::{BINDING, Break, EGRESS, steps, undisturbed};
 use super::play::{Ledger, Play};
 use crate::oracles::{PATIENCE, converged, settled};
 use crate::stage::{BINARY, LABEL, api, delete, writes_in};
-use crate::support::{Stage, watch_gone};
+use crate::support::proxy::Matching;
+use crate::support::{Stage, eventually, watch_gone};
 
 /// Every kind that the operator watches and works on.
 const WATCHED: [&str; 8] = [
@@ -77,6 +79,42 @@ async fn what_a_silent_watch_hides_is_found_when_it_is_written_and_when_the_watc
     play.proxy.cut("networkpolicies");
     play.proxy.freeze("networkpolicies", false);
     play.ends_as_undisturbed(1, Ledger::Any).await;
+}
+
+#[tokio::test]
+async fn what_a_watch_never_tells_is_found_by_the_next_full_verification() {
+    let (mut play, _) = tokio::join!(
+        Play::configured("verified", 3, |config| config["verificationInterval"] = json!("15s")),
+        undisturbed()
+    );
+    let [first, ..] = steps();
+    play.set.baseline(first.clone()).await;
+    converged(&play.set, &first, &play.namespaces).await;
+    let [opened, gone, another] = <[String; 3]>::try_from(play.namespaces.clone()).unwrap();
+
+    // The watch lives, and says nothing for the rest of the test.
+    play.proxy.freeze("networkpolicies", true);
+    play.tamper(Break::Open, &opened).await;
+    play.tamper(Break::Gone("NetworkPolicy", EGRESS), &gone).await;
+    play.tamper(Break::Recreated, &another).await;
+    converged(&play.set, &first, &play.namespaces).await;
+
+    // To verify what is as it should be writes nothing.
+    settled(&play.plane, &play.set).await;
+    let lists = Matching::of("list", "networkpolicies");
+    let (mark, before) = (play.plane.audit().mark().unwrap(), play.proxy.asked(&lists).len());
+    eventually("everything is listed once more", Duration::from_secs(60), || async {
+        ensure!(play.proxy.asked(&lists).len() > before, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    settled(&play.plane, &play.set).await;
+    for namespace in &play.namespaces {
+        let written = writes_in(&play.plane, mark, namespace);
+        assert!(written.is_empty(), "{written:#?}");
+    }
+    play.was_safe(&play.namespaces).await;
 }
 
 #[tokio::test]

@@ -1,23 +1,65 @@
 //! O4: safety throughout, from the audit log.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{POD_SECURITY, PREFIX};
-use crate::support::audit::{Mark, Request};
+use crate::support::audit::{Log, Mark, Request};
 use crate::support::{ControlPlane, OPERATOR_NAMESPACE};
 
 /// O4: whatever the operator wrote since `mark`, whether it was let or not, was its own to write.
 pub fn safe(plane: &ControlPlane, mark: Mark) {
     let writes = plane.audit().writes_since(mark).unwrap();
+    let mut outdated = Outdated::default();
     for write in &writes {
-        if let Err(error) = judge(write) {
+        if let Err(error) = outdated.judge(write) {
             panic!("{error:#}: {write:?}");
         }
     }
 }
 
-fn judge(write: &Request) -> Result<()> {
+/// O4 over the whole run: judges whatever the operator wrote on a control plane and was not judged yet, for which test it
+/// may have been. Every [`Set`](crate::stage::Set) ends with it, and so the last one sees that all was judged.
+pub fn safe_so_far(log: &Log) {
+    static JUDGED: Mutex<BTreeMap<PathBuf, (Mark, Outdated)>> = Mutex::new(BTreeMap::new());
+    let mut judged = JUDGED.lock();
+    let known = judged.entry(log.path().to_owned());
+    let (mark, outdated) = known.or_insert_with(|| (Mark::START, Outdated::default()));
+    let mut wrong = None;
+    *mark = log
+        .visit(*mark, |request| {
+            if request.is_write()
+                && let Err(error) = outdated.judge(&request)
+            {
+                wrong.get_or_insert_with(|| format!("{error:#}: {request:?}"));
+            }
+            Ok(())
+        })
+        .unwrap();
+    drop(judged);
+    assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+}
+
+/// The namespaces in which a write came too late: there the operator may insist.
+#[derive(Default)]
+struct Outdated(BTreeSet<Option<String>>);
+
+impl Outdated {
+    fn judge(&mut self, write: &Request) -> Result<()> {
+        let judged = judge(write, self.0.contains(&write.namespace));
+        if write.code == 409 {
+            self.0.insert(write.namespace.clone());
+        }
+        judged
+    }
+}
+
+/// `insists`: whether it comes after one in the same namespace that was too late.
+fn judge(write: &Request, insists: bool) -> Result<()> {
     if write.body.is_none() && matches!(write.code, 401 | 403 | 404 | 429 | 500..) {
         // The API server did not even read it.
         return Ok(());
@@ -25,6 +67,11 @@ fn judge(write: &Request) -> Result<()> {
     let body = write.body.as_ref().unwrap_or(&Value::Null);
     let name = write.name.as_deref().or(body["metadata"]["name"].as_str());
     let name = name.context("a write without a name")?;
+    if (write.group.as_str(), write.resource.as_str()) == ("coordination.k8s.io", "leases") {
+        let own = (write.namespace.as_deref(), name) == (Some(OPERATOR_NAMESPACE), "security-baseline-operator");
+        ensure!(own && write.verb != "delete", "not the operator's Lease");
+        return Ok(());
+    }
     for place in [
         write.namespace.as_deref(),
         (write.resource == "namespaces").then_some(name),
@@ -69,7 +116,7 @@ fn judge(write: &Request) -> Result<()> {
         ("", "namespaces", None) => namespace(write, body)?,
         ("networking.k8s.io", "networkpolicies", None)
         | ("", "resourcequotas" | "limitranges", None)
-        | ("rbac.authorization.k8s.io", "roles" | "rolebindings", None) => child(write, name, body)?,
+        | ("rbac.authorization.k8s.io", "roles" | "rolebindings", None) => child(write, name, body, insists)?,
         _ => anyhow::bail!("not the operator's to write"),
     }
     Ok(())
@@ -100,13 +147,15 @@ fn namespace(write: &Request, body: &Value) -> Result<()> {
 }
 
 /// Under a reserved name, never a deny that denies nothing, and a deletion only of what was seen.
-fn child(write: &Request, name: &str, body: &Value) -> Result<()> {
+fn child(write: &Request, name: &str, body: &Value, insists: bool) -> Result<()> {
     ensure!(name.starts_with(PREFIX), "the name {name} is not reserved");
     match write.verb.as_str() {
         "create" => {}
         "update" => {
-            let seen = body["metadata"]["uid"].is_string() && body["metadata"]["resourceVersion"].is_string();
-            ensure!(seen, "a replacement of whatever is there");
+            let of = &body["metadata"];
+            ensure!(of["uid"].is_string(), "a replacement of whatever object is there");
+            let seen = insists || of["resourceVersion"].is_string();
+            ensure!(seen, "a replacement of whatever version is there");
         }
         "delete" => {
             let seen = &body["preconditions"];

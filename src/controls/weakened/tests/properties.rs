@@ -61,7 +61,9 @@ proptest! {
         prop_assert_eq!(of_rules(spread(&blocks, rules)), undone());
         let taken = blocks.remove(gone.index(blocks.len()));
         if !blocks.is_empty() {
-            prop_assert_eq!(of_rules(spread(&blocks, rules)), nothing(), "{}", taken);
+            // Half of all addresses, or more of them.
+            let left = if taken.ends_with("/1") { nothing() } else { narrower() };
+            prop_assert_eq!(of_rules(spread(&blocks, rules)), left, "{}", taken);
         }
         let all = if six { "::/0" } else { "0.0.0.0/0" };
         let excepted = format!("{all}!{}", blocks.join("!"));
@@ -137,7 +139,7 @@ fn a_policy_as_large_as_they_come_is_judged_in_linear_time() {
         .collect();
     let mut peers: Vec<Value> = (0..25_000).map(block).collect();
     peers.push(json!({"ipBlock": {"cidr": "0.0.0.0/0", "except": excepts}}));
-    assert_eq!(of_rules(json!([{ "from": peers }])), nothing());
+    assert_eq!(of_rules(json!([{ "from": peers }])), narrower());
     let rules: Vec<Value> = (0..25_000)
         .map(|i| json!({"from": [block(i)], "ports": [{"port": i % 65535 + 1}]}))
         .collect();

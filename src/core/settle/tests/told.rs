@@ -35,6 +35,31 @@ fn the_conditions_say_what_holds() {
 }
 
 #[test]
+fn of_many_baselines_that_asked_for_less_the_oldest_are_named_and_all_are_counted() {
+    let less = |baselines: i64| {
+        let quota = |pods: i64| json!({"namespaceSelector": {}, "mode": "Enforce", "resourceQuotas": {"items": [{"name": "compute", "hard": {"pods": pods}}]}});
+        let all = (0..baselines).map(|i| with_spec(&format!("b{i:02}"), i, quota(100 - i)));
+        let report = settled(&bare_world(all.collect())).report;
+        let control = report
+            .controls
+            .into_iter()
+            .find(|c| c.name == "resourceQuotas")
+            .unwrap();
+        let [value] = &control.effective[..] else {
+            panic!("{control:?}")
+        };
+        let named: Vec<String> = value.asked_less.iter().map(|less| less.baseline.clone()).collect();
+        (named, value.asked_less_total)
+    };
+    let names = |count: i64| (0..count).map(|i| format!("b{i:02}")).collect::<Vec<_>>();
+    // The youngest one's is the least.
+    assert_eq!(less(2), (names(1), None));
+    assert_eq!(less(9), (names(8), None));
+    assert_eq!(less(10), (names(8), Some(9)));
+    assert_eq!(less(30), (names(8), Some(29)));
+}
+
+#[test]
 fn the_first_thing_to_do_is_told_with_how_many_more_there_are() {
     let mut world = bare(full_spec());
     let all = findings(&plan(REGISTRY, &world)).len();

@@ -98,3 +98,22 @@ fn what_something_else_undoes_is_told_with_one_namespace_where_it_does() {
         "1 namespace undone by something else; open: a policy allows everything"
     );
 }
+
+#[test]
+fn the_worst_few_are_told_first_and_those_alike_by_name() {
+    let mut tally = Tally::default();
+    for (place, told) in [(0, 1), (1, 3), (2, 1), (3, 7)] {
+        let member = MemberStanding {
+            told,
+            ..member(Standing::Blocked, "Forbidden", "no")
+        };
+        tally.add(&format!("n{place}"), &member);
+    }
+    for place in 4..40 {
+        tally.add(&format!("n{place:02}"), &member(Standing::Blocked, "Forbidden", "no"));
+    }
+    let blocked = first(&facts(), &tally).blocked;
+    let names: Vec<_> = blocked.items.iter().map(|item| item.namespace.as_str()).collect();
+    assert_eq!((blocked.total, names.len()), (40, 20));
+    assert_eq!(names[..4], ["n3", "n1", "n0", "n04"]);
+}

@@ -56,6 +56,19 @@ pub const REMOVAL: [Write; 7] = [
     ("update", "baselinereports", "baseline"),
 ];
 
+/// Of a baseline that goes with all that was created for it.
+pub const CLEANUP: [Write; 9] = [
+    ("delete", "networkpolicies", INGRESS),
+    ("delete", "networkpolicies", EGRESS),
+    ("delete", "resourcequotas", QUOTA),
+    ("delete", "limitranges", LIMITS),
+    ("delete", "roles", ROLE),
+    ("delete", "rolebindings", BINDING),
+    ("delete", "rolebindings", VIEWERS),
+    ("patch", "namespaces", ""),
+    ("update", "baselinereports", "baseline"),
+];
+
 /// What is broken, and the write that mends it or tells of it.
 pub const REPAIR: [(Break, Write); 8] = [
     (
