@@ -9,9 +9,12 @@ GO ?= go
 TEST_THREADS ?= 4
 
 controlplane := tests/controlplane
+chart := config/helm/security-baseline-operator
 # kubectl (which brings kustomize along) is the machine's own, or else the one that is built with the control plane.
 with-kubectl = export PATH="$$PATH:$$($(controlplane)/build.sh 2>/dev/null | sed -n 's/^assets=//p')"
 results := target/test-results.txt
+# Where a tool's folder is, built if need be: $(call tool,NAME).
+tool = $$(tests/tools/build.sh $(1))
 
 .DEFAULT_GOAL := help
 
@@ -30,12 +33,30 @@ need-cargo need-go: need-%:
 help: ## Show this help.
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# A kubeconfig that is stated on the command line; one that is merely exported is no wish to try things on its cluster.
+demo-kubeconfig := $(if $(filter command,$(firstword $(origin KUBECONFIG))),$(abspath $(KUBECONFIG)))
+
 # The operator and the demo are built into one target directory, which cargo knows.
 .PHONY: demo
-demo: need-cargo controlplane ## Watch the operator at work on a cluster of its own. KEEP=1 leaves it running.
+demo: need-cargo $(if $(demo-kubeconfig),,controlplane) ## Watch the operator at work on a cluster of its own (KEEP=1 leaves it running), or on KUBECONFIG=FILE.
 	@echo 'Building the operator and the demo (two to four minutes the first time) ...'
 	@$(CARGO) build --locked --bins --example demo
-	@$(with-kubectl); KEEP='$(KEEP)' $(CARGO) run --locked --quiet --example demo
+	@$(if $(demo-kubeconfig),,$(with-kubectl);) KEEP='$(KEEP)' YES='$(YES)' DEMO_KUBECONFIG='$(demo-kubeconfig)' \
+	  $(CARGO) run --locked --quiet --example demo
+
+##@ Ship it
+
+.PHONY: static
+static: need-cargo ## Build the operator as a static executable: target/static/.
+	@.ci/static
+
+.PHONY: image
+image: need-cargo ## Build the container image with buildah: target/image/, an OCI archive.
+	@.ci/image
+
+.PHONY: release
+release: need-cargo need-go ## Make all that a release page carries, reproducibly: target/release-files/.
+	@HELM=$(call tool,helm)/helm .ci/release
 
 ##@ Develop
 
@@ -43,8 +64,13 @@ demo: need-cargo controlplane ## Watch the operator at work on a cluster of its 
 build: need-cargo ## Build the operator, optimised: target/release/security-baseline-operator.
 	$(CARGO) build --locked --release
 
+# Read by tests/controlplane/build.sh, and by the tests.
+ifdef KUBERNETES
+export KUBERNETES
+endif
+
 .PHONY: test
-test: need-cargo controlplane ## Run all tests: unit, property, contract, and integration on a real control plane.
+test: need-cargo controlplane ## Run all tests: unit, property, contract, integration; KUBERNETES=v1.34.4 on another version.
 	@mkdir -p $(dir $(results))
 	@echo 'Building and running all tests (the first build takes three to five minutes) ...'
 	@$(with-kubectl); \
@@ -63,6 +89,13 @@ test-report: need-cargo ## Test the HTML report in a real browser (needs Chromiu
 	  { echo "$$tool is needed and was not found on the PATH; on Debian: apt install chromium chromium-driver" >&2; exit 1; }; done
 	$(CARGO) test --locked --test report
 
+.PHONY: test-install
+test-install: need-cargo need-go controlplane ## Install, upgrade, roll back and uninstall what is shipped, with the real Helm.
+	@echo 'Building Helm and kubeconform from source (a few minutes the first time, then cached in ~/.cache) ...'
+	@$(with-kubectl); export HELM=$(call tool,helm)/helm KUBECONFORM=$(call tool,kubeconform)/kubeconform; \
+	$(CARGO) build --locked --bins --example demo; \
+	$(CARGO) test --locked --test install -- --test-threads=$(TEST_THREADS)
+
 # Built optimised, the operator too. Cargo's own test harness has no part in it.
 .PHONY: bench
 bench: need-cargo controlplane ## Measure beside a bare client: N=300 namespaces, or N=10000 (an hour); PARTS=convergence,rest,... chooses.
@@ -80,8 +113,13 @@ lint: need-cargo need-go ## Check the format, and let the linters look (warnings
 	  { [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted (run: gofmt -w $(controlplane))" >&2; exit 1; }; }
 	cd $(controlplane) && GOTOOLCHAIN=local $(GO) vet .
 
+.PHONY: deny
+deny: need-cargo ## Check the dependencies' licenses, sources and duplicates (needs cargo-deny).
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'cargo-deny is needed; install it: cargo install cargo-deny --locked' >&2; exit 1; }
+	$(CARGO) deny --locked check licenses bans sources
+
 .PHONY: generate
-generate: need-cargo generate-crds generate-manifests ## Write all generated files: crds/, docs/reference/ and config/install.yaml.
+generate: need-cargo generate-crds generate-manifests generate-chart ## Write all generated files: crds/, docs/reference/, config/install.yaml, the chart's files.
 
 .PHONY: generate-crds
 generate-crds: need-cargo
@@ -91,12 +129,18 @@ generate-crds: need-cargo
 generate-manifests: controlplane
 	@$(with-kubectl); $(call install-yaml,config/install.yaml)
 
+.PHONY: generate-chart
+generate-chart: generate-crds
+	@config/helm/copy-files.sh $(chart)/files
+
 .PHONY: verify-generated
 verify-generated: need-cargo controlplane ## Fail if a generated file is not what `make generate` writes.
 	@$(with-kubectl); fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; mkdir -p "$$fresh/crds" "$$fresh/config"; \
 	$(CARGO) run --locked --quiet -- generate --root "$$fresh"; \
 	$(call install-yaml,$$fresh/config/install.yaml); \
-	if diff -ru crds "$$fresh/crds" --exclude=kustomization.yaml && diff -ru docs/reference "$$fresh/docs/reference" && diff -u config/install.yaml "$$fresh/config/install.yaml"; then \
+	config/helm/copy-files.sh "$$fresh/files"; \
+	if diff -ru crds "$$fresh/crds" --exclude=kustomization.yaml && diff -ru docs/reference "$$fresh/docs/reference" && \
+	  diff -u config/install.yaml "$$fresh/config/install.yaml" && diff -ru $(chart)/files "$$fresh/files"; then \
 	  echo 'The generated files are fresh.'; \
 	else \
 	  echo 'Generated files are stale, see the difference above. Mend it with: make generate' >&2; exit 1; \

@@ -3,6 +3,7 @@
 //! The custom resource definitions under `crds/` are generated from these types (`make generate`).
 
 pub mod crds;
+pub mod schemas;
 pub mod v1alpha1;
 
 /// The API group of all our kinds.

@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use serde_json::Value;
 
 use super::{Cli, Done, PLUGIN};
-use crate::api::crds;
+use crate::api::{crds, schemas};
 
 /// Prints the CRDs as one stream of YAML documents.
 pub(super) fn print_crds() -> Done {
@@ -19,6 +19,18 @@ pub(super) fn print_crds() -> Done {
         text += &crd.text()?;
     }
     super::print(&text)
+}
+
+/// Writes a JSON schema of each kind into a folder.
+pub(super) fn write_json_schemas(folder: &Path) -> Done {
+    for schema in schemas::all()? {
+        let file = folder.join(&schema.path);
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(file, format!("{:#}\n", schema.content))?;
+    }
+    Ok(())
 }
 
 /// Writes the generated files of a checkout.

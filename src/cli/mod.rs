@@ -40,7 +40,11 @@ enum Command {
         election: run::Election,
     },
     /// Print the custom resource definitions.
-    Crds,
+    Crds {
+        /// Write JSON schemas of the kinds into this folder instead, for editors and linters.
+        #[arg(long, value_name = "DIR")]
+        json_schemas: Option<PathBuf>,
+    },
     /// Check whether this cluster, and the operator's ServiceAccount, can do it.
     Check(check::Args),
     /// Say what departs from the baselines now.
@@ -158,7 +162,10 @@ fn run_command(command: Command) -> Result<Verdict, Failure> {
     let clean = |()| Verdict::Clean;
     match command {
         Command::Run { config, election } => run::run(config, &election).map(clean),
-        Command::Crds => generate::print_crds().map(clean),
+        Command::Crds { json_schemas: None } => generate::print_crds().map(clean),
+        Command::Crds {
+            json_schemas: Some(folder),
+        } => generate::write_json_schemas(&folder).map(clean),
         Command::Render(args) => render::render(&args).map(clean),
         Command::Generate { root } => generate::generate(&root).map(clean),
         Command::Completion { shell } => complete(shell).map(clean),

@@ -6,7 +6,8 @@
 #
 # Everything for people goes to stderr. Where KUBEBUILDER_ASSETS names a folder with all three executables, those are
 # used. Otherwise they are built once from their Go modules, at the versions that go.mod pins, into
-# ${XDG_CACHE_HOME:-~/.cache}/security-baseline-operator; later calls take no time.
+# ${XDG_CACHE_HOME:-~/.cache}/security-baseline-operator; later calls take no time. KUBERNETES=v1.34.4 names another
+# Kubernetes than the pinned one (see other-version.sh), and is always built.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -69,12 +70,21 @@ build_launcher() {
   mv "$temporary" "$launcher"
 }
 
+write_module() {
+  [[ ! -f $module/go.mod ]] || return 0
+  need_go
+  rm -rf "$module.writing"
+  ./other-version.sh "$version" "$module.writing" >&2
+  mv "$module.writing" "$module"
+}
+
 build_components() {
   [[ -n $(missing "$built") ]] || return 0
   need_go
   local temporary total began now last=0 ldflags minor status=0
   say "building etcd, kube-apiserver and kube-controller-manager $version from source, once: about 5 to 10 minutes on 2 cores, 3 GB of memory"
   say "fetching their Go modules"
+  cd "$module"
   total=$(go list -deps ./components 9>&- | wc -l) || fail "the Go modules could not be fetched"
   rm -rf "$built" "$built".building.*
   temporary=$built.building.$$
@@ -120,7 +130,7 @@ launcher=$cache/launcher-$(short_hash go.mod ./*.go)/controlplane
 [[ -x $launcher ]] || locked launcher build_launcher
 
 assets=
-if [[ -n ${KUBEBUILDER_ASSETS:-} ]]; then
+if [[ -n ${KUBEBUILDER_ASSETS:-} && -z ${KUBERNETES:-} ]]; then
   lacking=$(missing "$KUBEBUILDER_ASSETS" | paste -sd' ')
   if [[ -z $lacking ]]; then
     assets=$(cd "$KUBEBUILDER_ASSETS" && pwd)
@@ -131,7 +141,17 @@ fi
 if [[ -z $assets ]]; then
   version=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" { print $3 } $1 == "k8s.io/kubernetes" { print $2 }' go.mod | head -n1)
   [[ -n $version ]] || fail "go.mod does not require k8s.io/kubernetes"
+  module=$here
   built=$cache/controlplane-$version-$(short_hash go.mod go.sum components/main.go)
+  if [[ -n ${KUBERNETES:-} && $KUBERNETES != "$version" ]]; then
+    version=$KUBERNETES
+    hash=$(short_hash other-version.sh components/main.go)
+    module=$cache/module-$version-$hash
+    built=$cache/controlplane-$version-$hash
+    [[ -f $module/go.mod ]] || locked module write_module
+    # It comes without a go.sum; what is fetched is held to the checksum database all the same.
+    export GOFLAGS=-mod=mod
+  fi
   [[ -z $(missing "$built") ]] || locked controlplane build_components
   assets=$built
 fi

@@ -1,4 +1,5 @@
-//! `make demo`: the operator at work on a real control plane of its own, from the first namespace to the metrics.
+//! `make demo`: the operator at work on a real control plane of its own, from the first namespace to the metrics; with
+//! `KUBECONFIG=…`, on a cluster that you have (see [`yours`]).
 //!
 //! Whatever it claims (the lines with a check mark) it has seen; if it does not see it, it says so and exits with 1.
 #![allow(missing_docs, reason = "a program, not a library")]
@@ -14,6 +15,7 @@ mod story;
 mod support;
 mod terminal;
 mod trust;
+mod yours;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,9 +32,9 @@ const LOG_TAIL: usize = 25;
 #[tokio::main]
 async fn main() -> ExitCode {
     let terminal = Terminal::new();
-    let told = tokio::select! {
-        told = tell(&terminal) => told,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    let told = match std::env::var_os("DEMO_KUBECONFIG").filter(|path| !path.is_empty()) {
+        Some(path) => yours::tell(&terminal, Path::new(&path)).await,
+        None => uninterrupted(tell(&terminal)).await,
     };
     match told {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,8 +45,21 @@ async fn main() -> ExitCode {
     }
 }
 
+/// What is told, unless a Ctrl-C comes first.
+async fn uninterrupted<T>(told: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        told = told => told,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    }
+}
+
+/// Whether a variable of the environment says yes.
+fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+}
+
 async fn tell(terminal: &Terminal) -> Result<()> {
-    let keep = std::env::var("KEEP").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+    let keep = is_set("KEEP");
     // Commands are shown with paths as they are from here.
     std::env::set_current_dir(env!("CARGO_MANIFEST_DIR"))?;
     kubectl()?;
@@ -64,11 +79,23 @@ async fn tell(terminal: &Terminal) -> Result<()> {
         f64::from(u32::try_from(cluster.plane.info().start_millis)?) / 1000.0
     ));
 
-    let before = story::namespaces(terminal, &cluster).await?;
-    let stage = story::install(terminal, &cluster, &binary).await?;
+    let stage = told_on(terminal, &cluster, &binary).await?;
+    terminal.gap();
+    if keep {
+        left_running(terminal, cluster, stage)?;
+    } else {
+        terminal.say("The cluster is gone now. To keep it and look around: make demo KEEP=1");
+    }
+    Ok(())
+}
+
+/// The story on a cluster, from bare namespaces to the end; the operator still runs then.
+async fn told_on(terminal: &Terminal, cluster: &Cluster, binary: &Path) -> Result<Stage> {
+    let before = story::namespaces(terminal, cluster).await?;
+    let stage = story::install(terminal, cluster, binary).await?;
     let story = Story {
         terminal,
-        cluster: &cluster,
+        cluster,
         stage: &stage,
         before,
     };
@@ -80,13 +107,7 @@ async fn tell(terminal: &Terminal) -> Result<()> {
         terminal.raw(&lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n"));
         return Err(error);
     }
-    terminal.gap();
-    if keep {
-        left_running(terminal, cluster, stage)?;
-    } else {
-        terminal.say("The cluster is gone now. To keep it and look around: make demo KEEP=1");
-    }
-    Ok(())
+    Ok(stage)
 }
 
 fn left_running(terminal: &Terminal, cluster: Cluster, stage: Stage) -> Result<()> {

@@ -4,58 +4,12 @@
 //! block the lines that begin with `$ ` are, and the others show what they print.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use crate::stage::{BINARY, file, own_as_shipped};
-use crate::support::eventually;
+use crate::support::{blocks, eventually};
 
 const MARK: &str = "<!-- run -->";
-
-/// A block of commands.
-struct Block {
-    line: usize,
-    script: String,
-}
-
-/// The marked blocks of a document.
-fn blocks(text: &str) -> Vec<Block> {
-    let mut found = Vec::new();
-    let mut lines = text.lines().enumerate();
-    while let Some((_, line)) = lines.next() {
-        if line.trim() != MARK {
-            continue;
-        }
-        let Some((number, fence)) = lines.next() else { break };
-        let console = match fence.trim() {
-            "```console" => true,
-            "```bash" => false,
-            other => panic!(
-                "line {}: {MARK} stands before {other:?}, not before a block",
-                number + 1
-            ),
-        };
-        let mut script = String::new();
-        let mut continued = false;
-        for (_, line) in lines.by_ref().take_while(|(_, line)| line.trim() != "```") {
-            let command = match (console, continued) {
-                (false, _) => Some(line),
-                (true, true) => Some(line.trim_start_matches("> ")),
-                (true, false) => line.strip_prefix("$ "),
-            };
-            if let Some(command) = command {
-                script.push_str(command);
-                script.push('\n');
-                continued = command.ends_with('\\');
-            }
-        }
-        found.push(Block {
-            line: number + 1,
-            script,
-        });
-    }
-    found
-}
 
 /// The documents, in the order in which somebody reads them.
 fn documents() -> Vec<PathBuf> {
@@ -83,30 +37,8 @@ async fn the_commands_in_the_documentation_work_in_their_order() {
     let mut run = 0;
     for document in documents() {
         let name = document.file_name().unwrap().to_string_lossy().into_owned();
-        for block in blocks(&std::fs::read_to_string(&document).unwrap()) {
-            let output = tokio::process::Command::new("bash")
-                .args(["-euo", "pipefail", "-c", &block.script])
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .env("PATH", &path)
-                .env("KUBECONFIG", plane.admin_kubeconfig())
-                // kubectl keeps what it learns of a cluster in the user's home; that would outlive this one.
-                .env("KUBECACHEDIR", plane.info().dir.join("kubectl-cache"))
-                .stdin(Stdio::null())
-                .kill_on_drop(true)
-                .output();
-            let output = tokio::time::timeout(Duration::from_secs(120), output)
-                .await
-                .unwrap_or_else(|_| panic!("{name}:{}: takes more than two minutes:\n{}", block.line, block.script))
-                .unwrap();
-            assert!(
-                output.status.success(),
-                "{name}:{}: {}\n{}\n{}{}",
-                block.line,
-                output.status,
-                block.script,
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
+        for block in blocks(&std::fs::read_to_string(&document).unwrap(), MARK) {
+            block.run(&name, plane.admin_kubeconfig(), &path).await;
             run += 1;
         }
     }
@@ -124,7 +56,7 @@ async fn the_commands_in_the_documentation_work_in_their_order() {
 #[test]
 fn blocks_are_found_by_their_mark() {
     let text = "a\n<!-- run -->\n```console\n$ one \\\n>   two\nprinted\n$ three\n```\n```bash\nnot\n```\n<!-- run -->\n```bash\nfour\n```\n";
-    let found: Vec<_> = blocks(text).into_iter().map(|b| (b.line, b.script)).collect();
+    let found: Vec<_> = blocks(text, MARK).into_iter().map(|b| (b.line, b.script)).collect();
     assert_eq!(
         found,
         [(3, "one \\\n  two\nthree\n".to_owned()), (13, "four\n".to_owned())]

@@ -172,6 +172,13 @@ spec: {{policyName: generous}}
 #[tokio::test]
 async fn an_admission_that_rewrites_what_is_written_is_contested_and_no_loop() {
     let (plane, _stage, set, namespaces) = held("rewritten", &spec(), 2).await;
+    if !plane
+        .serves("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy")
+        .await
+        .unwrap()
+    {
+        return;
+    }
     let mark = plane.audit().mark().unwrap();
     let (here, there) = (&namespaces[0], &namespaces[1]);
     let file = plane.info().dir.join("generous.yaml");

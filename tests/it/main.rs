@@ -13,6 +13,7 @@ mod access;
 mod admission;
 mod baselines;
 mod brake;
+mod chart;
 mod cli;
 mod contract;
 mod deletion;

@@ -16,7 +16,10 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{eventually, plane::ControlPlane};
+use super::{
+    eventually,
+    plane::{ControlPlane, cluster_of},
+};
 
 /// How long tokens live. Nothing that uses them lives longer.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -59,10 +62,7 @@ impl ControlPlane {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "controlplane",
-            "clusters": [{
-                "name": "controlplane",
-                "cluster": {"server": self.url(), "certificate-authority": self.info().ca_file},
-            }],
+            "clusters": [{"name": "controlplane", "cluster": cluster_of(self.admin_kubeconfig())?}],
             "users": [{"name": name, "user": {"token": token}}],
             "contexts": [{"name": "controlplane", "context": {"cluster": "controlplane", "user": name}}],
         });

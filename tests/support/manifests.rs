@@ -42,6 +42,19 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Whether the API server serves a kind. Older ones lack some that tests use to disturb the operator.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn serves(&self, api_version: &str, kind: &str) -> Result<bool> {
+        let resources = self.admin().await?.list_api_group_resources(api_version).await;
+        match resources {
+            Ok(list) => Ok(list.resources.iter().any(|r| r.kind == kind)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Deletes every object that a YAML file names, in the reverse of the order of [`install`](Self::install), without
     /// waiting until they are gone. What is not there is no error.
     ///

@@ -20,6 +20,7 @@
 
 mod access;
 pub mod audit;
+mod blocks;
 mod http;
 mod launcher;
 mod logs;
@@ -34,6 +35,7 @@ mod wait;
 #[allow(unused_imports, reason = "as above")]
 pub use self::{
     access::Tenant,
+    blocks::blocks,
     http::{free_port, http_get},
     launcher::{Component, Info},
     operator::{Operator, OperatorOptions},

@@ -11,9 +11,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{Cluster, KubeConfigOptions, Kubeconfig},
 };
 use parking_lot::Mutex;
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::{
@@ -27,8 +28,11 @@ use super::{
 /// Dropped, the processes end and their directory is removed; if the drop is part of a panic, their logs are kept.
 /// They also end when this process ends in any other way.
 pub struct ControlPlane {
-    launcher: Arc<Mutex<Launcher>>,
+    /// None of a cluster that is somebody else's.
+    launcher: Option<Arc<Mutex<Launcher>>>,
     info: Info,
+    /// What is written here for somebody else's cluster.
+    _files: Option<TempDir>,
 }
 
 impl ControlPlane {
@@ -49,17 +53,52 @@ impl ControlPlane {
         tokio::task::spawn_blocking(|| Self::start_blocking(Lifetime::Detachable)).await?
     }
 
+    /// A cluster that somebody has, as the user of a kubeconfig's current context. It ends nothing and is ended by nobody
+    /// here; its components cannot be disturbed, and there is no [`audit`](Self::audit) log of it.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read, or has no current context that names a cluster with a server.
+    pub fn of_somebody(kubeconfig: &Path) -> Result<Self> {
+        let url = cluster_of(kubeconfig)?
+            .server
+            .context("the kubeconfig's cluster has no server")?;
+        let files = tempfile::Builder::new().prefix("somebodys-cluster-").tempdir()?;
+        let dir = files.path().to_owned();
+        let info = Info {
+            pid: std::process::id(),
+            url,
+            admin_kubeconfig: kubeconfig.to_owned(),
+            ca_file: dir.join("none"),
+            audit_log: dir.join("none"),
+            dir,
+            start_millis: 0,
+        };
+        Ok(Self {
+            launcher: None,
+            info,
+            _files: Some(files),
+        })
+    }
+
+    /// Whether it was started here, and so has an [`audit`](Self::audit) log.
+    pub fn is_ours(&self) -> bool {
+        self.launcher.is_some()
+    }
+
     /// Lets a control plane that was started as detachable go on after this process, until its launcher gets a SIGTERM.
     pub fn keep(self) -> Info {
-        self.launcher.lock().keep();
+        if let Some(launcher) = &self.launcher {
+            launcher.lock().keep();
+        }
         self.info.clone()
     }
 
     fn start_blocking(lifetime: Lifetime) -> Result<Self> {
         let (launcher, info) = Launcher::start(lifetime)?;
         Ok(Self {
-            launcher: Arc::new(Mutex::new(launcher)),
+            launcher: Some(Arc::new(Mutex::new(launcher))),
             info,
+            _files: None,
         })
     }
 
@@ -202,14 +241,35 @@ impl ControlPlane {
     /// # Errors
     /// When the launcher has ended.
     pub async fn pids(&self) -> Result<BTreeMap<String, u32>> {
-        let launcher = Arc::clone(&self.launcher);
+        let launcher = self.launcher()?;
         tokio::task::spawn_blocking(move || launcher.lock().pids()).await?
     }
 
     async fn tell(&self, command: &'static str, component: Component) -> Result<()> {
-        let launcher = Arc::clone(&self.launcher);
+        let launcher = self.launcher()?;
         tokio::task::spawn_blocking(move || launcher.lock().tell(command, component)).await?
     }
+
+    fn launcher(&self) -> Result<Arc<Mutex<Launcher>>> {
+        self.launcher.clone().context("this cluster is somebody else's")
+    }
+}
+
+/// The cluster of a kubeconfig's current context. Files that it names are named absolutely.
+pub(super) fn cluster_of(kubeconfig: &Path) -> Result<Cluster> {
+    let mut all = Kubeconfig::read_from(kubeconfig)?;
+    let current = all.current_context.context("the kubeconfig has no current context")?;
+    let context = all
+        .contexts
+        .into_iter()
+        .find(|c| c.name == current)
+        .and_then(|c| c.context);
+    let name = context
+        .with_context(|| format!("the kubeconfig has no context {current}"))?
+        .cluster;
+    all.clusters.retain(|c| c.name == name);
+    let cluster = all.clusters.pop().and_then(|c| c.cluster);
+    cluster.with_context(|| format!("the kubeconfig has no cluster {name}"))
 }
 
 impl Drop for ControlPlane {

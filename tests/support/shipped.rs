@@ -1,4 +1,4 @@
-//! The operator as it is shipped: the Deployment's arguments and environment, and the ConfigMap's file.
+//! The operator as it is shipped: the Deployment's arguments, environment and ServiceAccount, and the ConfigMap's file.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,8 @@ struct Shipped {
     env: Vec<(String, String)>,
     port: u16,
     config: TempDir,
+    /// The namespace and the name of its ServiceAccount.
+    account: (String, String),
     /// The way to the API server, if not the direct one.
     kubeconfig: Option<PathBuf>,
 }
@@ -32,17 +34,26 @@ pub fn install_yaml() -> PathBuf {
 }
 
 impl Shipped {
-    /// Reads the Deployment and the ConfigMap out of `config/install.yaml`. Of the configuration only `listen` is
-    /// changed, to a free port on loopback, and whatever `change` changes.
+    /// Reads the Deployment and the ConfigMap out of `config/install.yaml`.
     fn read(change: impl FnOnce(&mut Value)) -> Result<Self> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(install_yaml())?)?;
+        Self::of(&std::fs::read_to_string(install_yaml())?, change)
+    }
+
+    /// Reads the Deployment and the ConfigMap out of manifests. Of the configuration only `listen` is changed, to a free
+    /// port on loopback, and whatever `change` changes.
+    fn of(manifests: &str, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(manifests)?;
         let of_kind = |kind: &str| {
             documents
                 .iter()
                 .find(|d| d["kind"] == kind)
                 .with_context(|| format!("no {kind}"))
         };
-        let container = &of_kind("Deployment")?["spec"]["template"]["spec"]["containers"][0];
+        let deployment = of_kind("Deployment")?;
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let text_of = |value: &Value| value.as_str().map(ToOwned::to_owned).context("no text");
+        let namespace = text_of(&deployment["metadata"]["namespace"])?;
         let text = of_kind("ConfigMap")?["data"]["config.yaml"]
             .as_str()
             .context("no config.yaml")?;
@@ -74,7 +85,7 @@ impl Shipped {
             .flatten()
             .filter_map(|e| {
                 let value = match e["valueFrom"]["fieldRef"]["fieldPath"].as_str()? {
-                    "metadata.namespace" => super::OPERATOR_NAMESPACE,
+                    "metadata.namespace" => namespace.as_str(),
                     _ => "security-baseline-operator-0",
                 };
                 Some((e["name"].as_str()?.to_owned(), value.to_owned()))
@@ -85,15 +96,22 @@ impl Shipped {
             env,
             port,
             config,
+            account: (namespace, text_of(&pod["serviceAccountName"])?),
             kubeconfig: None,
         })
     }
 
-    fn options(&self, binary: &Path) -> OperatorOptions {
+    async fn spawn(&self, plane: &ControlPlane, binary: &Path) -> Result<Operator> {
         let mut options = OperatorOptions::new(binary, self.port).args(self.args.clone());
         options.env.clone_from(&self.env);
-        options.kubeconfig.clone_from(&self.kubeconfig);
-        options
+        options.kubeconfig = match &self.kubeconfig {
+            Some(kubeconfig) => Some(kubeconfig.clone()),
+            None => {
+                let (namespace, name) = &self.account;
+                Some(plane.kubeconfig_for_service_account(namespace, name).await?)
+            }
+        };
+        Operator::spawn(plane, options).await
     }
 }
 
@@ -131,6 +149,19 @@ impl Stage {
         Ok((Self::run(plane, binary, shipped).await?, proxy))
     }
 
+    /// Runs the operator as manifests say that have been installed before, until it is ready.
+    ///
+    /// # Errors
+    /// When they hold no Deployment and ConfigMap of the operator's, or it does not become ready.
+    pub async fn of(
+        plane: &ControlPlane,
+        binary: &Path,
+        manifests: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Self> {
+        Self::run(plane, binary, Shipped::of(manifests, change)?).await
+    }
+
     /// The same where what is shipped has been installed before, without waiting until the operator is ready.
     ///
     /// # Errors
@@ -138,7 +169,7 @@ impl Stage {
     pub async fn spawn(plane: &ControlPlane, binary: &Path, change: impl FnOnce(&mut Value)) -> Result<Self> {
         let shipped = Shipped::read(change)?;
         Ok(Self {
-            operator: Operator::spawn(plane, shipped.options(binary)).await?,
+            operator: shipped.spawn(plane, binary).await?,
             binary: binary.to_owned(),
             shipped,
         })
@@ -161,7 +192,7 @@ impl Stage {
     }
 
     async fn run(plane: &ControlPlane, binary: &Path, shipped: Shipped) -> Result<Self> {
-        let mut operator = Operator::spawn(plane, shipped.options(binary)).await?;
+        let mut operator = shipped.spawn(plane, binary).await?;
         operator.ready(std::time::Duration::from_secs(60)).await?;
         Ok(Self {
             operator,
@@ -175,7 +206,7 @@ impl Stage {
     /// # Errors
     /// When it does not become ready.
     pub async fn restart(&mut self, plane: &ControlPlane) -> Result<()> {
-        self.operator = Operator::spawn(plane, self.shipped.options(&self.binary)).await?;
+        self.operator = self.shipped.spawn(plane, &self.binary).await?;
         self.operator.ready(std::time::Duration::from_secs(60)).await
     }
 

@@ -11,6 +11,7 @@ use crate::engine::clock::SystemClock;
 use crate::engine::config::Config;
 use crate::engine::events::events;
 use crate::engine::index::Index;
+use crate::engine::lease::Leadership;
 use crate::engine::metrics::Metrics;
 use crate::engine::pace::Pace;
 use crate::engine::queue::Queue;
@@ -39,6 +40,7 @@ fn context() -> (Arc<Context>, Receiver<String>) {
         metrics: Metrics::new().unwrap(),
         events: events(client.clone()).0,
         clock: Arc::new(SystemClock),
+        leadership: Arc::new(Leadership::alone()),
         config,
         client,
     };
