@@ -83,6 +83,12 @@ test: need-cargo controlplane ## Run all tests: unit, property, contract, integr
 	grep -E '^test result:|^error: ' $(results) || true; \
 	exit $$status
 
+.PHONY: test-report
+test-report: need-cargo ## Test the HTML report in a real browser (needs Chromium and its WebDriver).
+	@for tool in chromium chromedriver; do command -v $$tool >/dev/null || \
+	  { echo "$$tool is needed and was not found on the PATH; on Debian: apt install chromium chromium-driver" >&2; exit 1; }; done
+	$(CARGO) test --locked --test report
+
 .PHONY: test-install
 test-install: need-cargo need-go controlplane ## Install, upgrade, roll back and uninstall what is shipped, with the real Helm.
 	@echo 'Building Helm and kubeconform from source (a few minutes the first time, then cached in ~/.cache) ...'

@@ -1,10 +1,13 @@
 //! `crds` and `generate`: what is made out of the types.
 
+mod reference;
+
 use std::path::Path;
 
+use clap::CommandFactory;
 use serde_json::Value;
 
-use super::Done;
+use super::{Cli, Done, PLUGIN};
 use crate::api::{crds, schemas};
 
 /// Prints the CRDs as one stream of YAML documents.
@@ -42,6 +45,11 @@ pub(super) fn generate(root: &Path) -> Done {
     let folder = root.join("docs/reference");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("api.md"), reference)?;
+    let commands = reference::commands(Cli::command().bin_name(PLUGIN.1));
+    std::fs::write(folder.join("cli.md"), commands)?;
+    std::fs::write(folder.join("findings.md"), reference::findings())?;
+    let schema = serde_json::to_string_pretty(&reference::schema())? + "\n";
+    std::fs::write(folder.join("report.schema.json"), schema)?;
     Ok(())
 }
 

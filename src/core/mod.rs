@@ -4,6 +4,7 @@
 //! What each section of a baseline means is in [`crate::controls`], behind the trait [`control::Control`].
 
 pub mod brake;
+pub mod codes;
 pub mod conditions;
 pub mod control;
 pub mod drift;

@@ -282,7 +282,7 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[C
 
 impl Plan {
     /// What could not be merged: first of what is enforced, then of what is only asked for.
-    fn conflicts(&self) -> impl Iterator<Item = &Conflict> {
+    pub fn conflicts(&self) -> impl Iterator<Item = &Conflict> {
         let enforced = &self.effective.enforced.conflicts;
         let asked = self.effective.asked.iter().flat_map(|asked| &asked.conflicts);
         enforced.iter().chain(asked.filter(|c| !enforced.contains(c)))

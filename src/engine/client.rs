@@ -4,6 +4,7 @@
 //! algorithm), and a link that died without a word is noticed only when a request on it times out, for a watch after
 //! minutes.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{ClientBuilder, ConfigExt};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tower::layer::layer_fn;
@@ -43,7 +45,64 @@ const QUIET: Duration = Duration::from_secs(300);
 /// # Errors
 /// When there is no usable configuration.
 pub async fn client(leadership: Arc<Leadership>) -> kube::Result<Client> {
-    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    of(Config::infer().await.map_err(kube::Error::InferConfig)?, leadership)
+}
+
+/// Where a command connects to.
+pub struct Connection {
+    /// The client.
+    pub client: Client,
+    /// The API server's address.
+    pub server: String,
+    /// The kubeconfig's context, if there is one.
+    pub context: Option<String>,
+    /// The namespace that the context names.
+    pub namespace: String,
+}
+
+/// Why a command cannot connect.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No kubeconfig that can be used.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// No cluster at all.
+    #[error("no configuration for a cluster was found (a kubeconfig, or a pod's own): {0}; name one with --kubeconfig")]
+    Cluster(#[from] kube::Error),
+}
+
+/// Connects as kubectl does: by a kubeconfig that is named, else the environment's, else a pod's own.
+///
+/// # Errors
+/// When there is no usable configuration.
+pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Connection, ConnectError> {
+    let options = KubeConfigOptions {
+        context: context.map(ToOwned::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let read = match kubeconfig {
+        Some(path) => Some(Kubeconfig::read_from(path)?),
+        // A context can only be one of a kubeconfig.
+        None if context.is_some() => Some(Kubeconfig::read()?),
+        None => Kubeconfig::read().ok(),
+    };
+    let (config, context) = match read {
+        Some(kubeconfig) => {
+            let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
+            (Config::from_custom_kubeconfig(kubeconfig, &options).await?, context)
+        }
+        None => (Config::infer().await.map_err(kube::Error::InferConfig)?, None),
+    };
+    Ok(Connection {
+        server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
+        namespace: config.default_namespace.clone(),
+        context,
+        // Nobody else is asked whether a person may do what they say.
+        client: of(config, Arc::new(Leadership::alone()))?,
+    })
+}
+
+fn of(mut config: Config, leadership: Arc<Leadership>) -> kube::Result<Client> {
     // What failed is tried again by the queue, which knows how long to wait and lets others work meanwhile. The client's
     // own retry would hold a worker up, and hide a write that was done although its answer was an error.
     config.default_retry = false;

@@ -242,11 +242,19 @@ impl Config {
             path: shown.clone(),
             source,
         })?;
+        Self::parse(&text, &shown)
+    }
+
+    /// Reads and checks the text of a configuration that stands in a place of this name.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(text: &str, shown: &str) -> Result<Self, ConfigError> {
         let config = if text.trim().is_empty() {
             Self::default()
         } else {
-            serde_saphyr::from_str::<Self>(&text).map_err(|error| ConfigError::Malformed {
-                path: shown,
+            serde_saphyr::from_str::<Self>(text).map_err(|error| ConfigError::Malformed {
+                path: shown.to_owned(),
                 message: error.to_string(),
             })?
         };

@@ -11,7 +11,7 @@ use super::Context;
 use super::answer::{Asked, answer, newer};
 use super::baselines::{PATIENCE, understand};
 use super::facts::meta;
-use super::index::{ExceptionEntry, Last};
+use super::index::{ExceptionEntry, Index, Last};
 use super::queue::{Key, Lane};
 use super::watch::Sink;
 use crate::api::v1alpha1::{BaselineException, BaselineExceptionStatus};
@@ -140,13 +140,13 @@ pub async fn attend(context: &Arc<Context>, name: &Arc<str>) {
     context.events.exception(name, &asked.uid, &before, &next);
 }
 
-type Next = (Asked, BaselineExceptionStatus, BaselineExceptionStatus, bool);
-
-fn next_status(context: &Context, name: &Arc<str>, now: Timestamp) -> Option<Next> {
-    let warn_before = context.config.exceptions.warn_before;
-    let mut index = context.index.lock();
-    let entry = index.exception(name)?;
-    let accepted = entry.accepted.clone();
+/// What is known of an exception.
+fn facts<'a>(
+    index: &Index,
+    entry: &'a ExceptionEntry,
+    warn_before: SignedDuration,
+    now: Timestamp,
+) -> ExceptionFacts<'a> {
     let holds = |exception: &Exception| !entry.deleted && now < exception.expires;
     let found = |exception: &Arc<Exception>| {
         let holds = holds(exception);
@@ -154,14 +154,35 @@ fn next_status(context: &Context, name: &Arc<str>, now: Timestamp) -> Option<Nex
         let found = namespaces.map(|ns| (ns.clone(), index.found(ns, exception, holds)));
         found.collect()
     };
-    let facts = ExceptionFacts {
+    ExceptionFacts {
         judged: entry.judged,
-        accepted: accepted.as_deref(),
+        accepted: entry.accepted.as_deref(),
         problems: entry.problems.clone().into_vec(),
         deleted: entry.deleted,
-        namespaces: accepted.as_ref().map(found).unwrap_or_default(),
+        namespaces: entry.accepted.as_ref().map(found).unwrap_or_default(),
         warn_before,
-    };
+    }
+}
+
+/// What the status of an exception is to say now.
+pub fn status_of(
+    index: &Index,
+    name: &str,
+    warn_before: SignedDuration,
+    now: Timestamp,
+) -> Option<BaselineExceptionStatus> {
+    let entry = index.exception(name)?;
+    Some(status(&facts(index, entry, warn_before, now), &entry.status, now))
+}
+
+type Next = (Asked, BaselineExceptionStatus, BaselineExceptionStatus, bool);
+
+fn next_status(context: &Context, name: &Arc<str>, now: Timestamp) -> Option<Next> {
+    let warn_before = context.config.exceptions.warn_before;
+    let mut index = context.index.lock();
+    let entry = index.exception(name)?;
+    let accepted = entry.accepted.clone();
+    let facts = facts(&index, entry, warn_before, now);
     let unseen = facts.namespaces.keys().any(|namespace| !index.looked_at(namespace));
     let next = status(&facts, &entry.status, now);
     let asked = Asked {

@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod apply;
+pub mod ask;
 pub mod baselines;
 pub mod client;
 pub mod clock;
@@ -29,6 +30,7 @@ pub mod queue;
 pub mod report;
 pub mod run;
 pub mod seen;
+pub mod snapshot;
 pub mod watch;
 pub mod work;
 

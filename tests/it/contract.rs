@@ -209,8 +209,9 @@ fn the_readme_knows_every_configuration_key_metric_and_condition() {
     }
 }
 
-/// What stands in quotes in the code like a reason, and is none: words of Kubernetes' API and of our own.
-const NO_REASONS: [&str; 58] = [
+/// What stands in quotes in the code like a reason, and is none: words of Kubernetes' API and of our own,
+/// and what only the command line says (docs/reference/findings.md explains that).
+const NO_REASONS: [&str; 68] = [
     "Accept",
     "Always",
     "Apply",
@@ -228,17 +229,22 @@ const NO_REASONS: [&str; 58] = [
     "Egress",
     "Ei",
     "EndpointSlice",
+    "Event",
     "Exists",
     "Failed",
     "Failure",
     "False",
+    "GEN",
     "Gi",
     "Group",
     "In",
     "Ingress",
     "Ki",
+    "LIM",
     "LimitRange",
+    "List",
     "Mi",
+    "NET",
     "Namespace",
     "NamespaceTerminating",
     "NetworkPolicy",
@@ -246,10 +252,14 @@ const NO_REASONS: [&str; 58] = [
     "NotFound",
     "NotIn",
     "NotTerminating",
+    "Orphaned",
+    "PSS",
     "PersistentVolumeClaim",
     "Pi",
     "Pod",
     "PriorityClass",
+    "QTA",
+    "RBA",
     "Repair",
     "Report",
     "ResourceQuota",
@@ -258,6 +268,7 @@ const NO_REASONS: [&str; 58] = [
     "SCTP",
     "SecurityBaseline",
     "Service",
+    "SpecWarning",
     "Status",
     "Succeeded",
     "TCP",

@@ -26,7 +26,14 @@ fn documents() -> Vec<PathBuf> {
 async fn the_commands_in_the_documentation_work_in_their_order() {
     let (plane, _stage) = own_as_shipped().await;
     let binaries = Path::new(BINARY).parent().unwrap().display().to_string();
-    let path = format!("{binaries}:{}", std::env::var("PATH").unwrap());
+    // As a plugin of kubectl too.
+    let plugin = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(BINARY, plugin.path().join("kubectl-security_baseline")).unwrap();
+    let path = format!(
+        "{binaries}:{}:{}",
+        plugin.path().display(),
+        std::env::var("PATH").unwrap()
+    );
     let mut run = 0;
     for document in documents() {
         let name = document.file_name().unwrap().to_string_lossy().into_owned();

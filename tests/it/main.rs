@@ -14,6 +14,7 @@ mod admission;
 mod baselines;
 mod brake;
 mod chart;
+mod cli;
 mod contract;
 mod deletion;
 mod docs;

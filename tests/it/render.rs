@@ -143,7 +143,7 @@ fn render_refuses_a_bad_baseline_and_names_the_field() {
         ("kind: [".to_owned(), "line"),
     ] {
         let refused = run(&["render", "-f", "-"], &input);
-        assert_eq!(refused.status.code(), Some(1), "{input}");
+        assert_eq!(refused.status.code(), Some(2), "{input}");
         assert!(
             text(&refused.stderr).contains(named),
             "{named} in {}",
@@ -230,7 +230,7 @@ fn render_refuses_a_bad_exception_and_names_the_field() {
         (json!({"kind": "ConfigMap"}), "something else than BaselineExceptions"),
     ] {
         let refused = under(&[bad]);
-        assert_eq!(refused.status.code(), Some(1));
+        assert_eq!(refused.status.code(), Some(2));
         let told = text(&refused.stderr);
         assert!(told.contains(named) && told.contains("0.yaml"), "{told}");
         assert!(refused.stdout.is_empty());

@@ -93,7 +93,7 @@ type Known = (Effect, [Arc<Effective>; 2]);
 
 /// What a change does, over all namespaces that it is about. `None` where there is no change, or where not everything
 /// was seen yet: absence means nothing then.
-fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
+pub fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
     let (candidate, concerned) = {
         let index = context.index.lock();
         if !index.is_synced() {

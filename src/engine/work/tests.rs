@@ -41,6 +41,7 @@ fn context() -> (Arc<Context>, Receiver<String>) {
         metrics: Metrics::new().unwrap(),
         events: events(client.clone()).0,
         clock: Arc::new(SystemClock),
+        leadership: Arc::new(Leadership::alone()),
         config,
         client,
     };

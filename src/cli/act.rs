@@ -1,0 +1,200 @@
+//! `confirm`, `release`, `suspend` and `resume`: what a person decides about a baseline.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, IsTerminal, Write};
+
+use serde_json::json;
+
+use super::cluster::Connect;
+use super::{Failure, Verdict, print};
+use crate::api::v1alpha1::SecurityBaseline;
+use crate::core::brake::CONFIRM;
+use crate::core::select::matches;
+use crate::engine::ask::{self, Seen};
+use crate::engine::client::Connection;
+
+/// Arguments of `confirm`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Confirm {
+    /// The baseline.
+    baseline: String,
+    /// Confirm without being asked.
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// Arguments of `release`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Release {
+    /// The baseline.
+    baseline: String,
+    /// The namespaces that it is to let go.
+    #[arg(required = true)]
+    namespaces: Vec<String>,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// Arguments of `suspend` and `resume`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Suspend {
+    /// The baseline.
+    baseline: String,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// A baseline by its name, with an error that says what to do.
+async fn read(connection: &Connection, name: &str) -> Result<SecurityBaseline, Failure> {
+    ask::baseline(&connection.client, name)
+        .await
+        .map_err(|error| told(&error, name))
+}
+
+fn told(error: &kube::Error, name: &str) -> Failure {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            format!("there is no SecurityBaseline {name}; `kubectl get securitybaselines` lists them").into()
+        }
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("{}; the ClusterRole security-baseline:admin allows it", status.message).into()
+        }
+        kube::Error::Api(status) if status.code == 409 => {
+            format!("SecurityBaseline {name} was changed meanwhile; look at it and try again").into()
+        }
+        error => error.to_string().into(),
+    }
+}
+
+async fn write(connection: &Connection, read: &SecurityBaseline, patch: serde_json::Value) -> Result<(), Failure> {
+    let name = read.metadata.name.as_deref().unwrap_or_default();
+    let done = ask::merge_into(&connection.client, read, patch).await;
+    done.map_err(|error| told(&error, name))
+}
+
+/// The token that confirms a change, out of the message that asks for it.
+fn token(message: &str) -> Option<&str> {
+    let (_, rest) = message.rsplit_once(&format!("{CONFIRM}="))?;
+    let token = rest.split_whitespace().next()?;
+    let sound = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (!token.is_empty() && token.chars().all(sound)).then_some(token)
+}
+
+pub(super) async fn confirm(args: &Confirm) -> Result<Verdict, Failure> {
+    let connection = args.connect.connect().await?;
+    let name = &args.baseline;
+    let baseline = read(&connection, name).await?;
+    let status = baseline.status.as_ref();
+    if status.is_none_or(|status| Some(status.observed_generation) != baseline.metadata.generation) {
+        return Err(format!("the operator has not looked at the present spec of {name} yet; try again").into());
+    }
+    let waits = status.and_then(|status| {
+        let mut conditions = status.conditions.iter();
+        conditions.find(|c| c.type_ == "Stalled" && c.reason == "AwaitingConfirmation")
+    });
+    let Some(waits) = waits else {
+        print(&format!("{name} waits for nothing.\n"))?;
+        return Ok(Verdict::Clean);
+    };
+    let Some(token) = token(&waits.message) else {
+        return Err(format!("{name} waits, and cannot be confirmed: {}", waits.message).into());
+    };
+    let (told, _) = waits.message.split_once(" To go on:").unwrap_or((&waits.message, ""));
+    print(&format!("{name}: {told}\n"))?;
+    if !args.yes && !asked("Confirm this change?")? {
+        return Err("nothing was confirmed".into());
+    }
+    write(
+        &connection,
+        &baseline,
+        json!({"metadata": {"annotations": {CONFIRM: token}}}),
+    )
+    .await?;
+    print(&format!("{name} is confirmed, for this change and no other.\n"))?;
+    Ok(Verdict::Clean)
+}
+
+/// Asks a person at a terminal.
+fn asked(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err("there is nobody to ask: standard input is no terminal; say --yes".into());
+    }
+    let mut err = std::io::stderr().lock();
+    write!(err, "{question} [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+pub(super) async fn release(args: &Release) -> Result<Verdict, Failure> {
+    let connection = args.connect.connect().await?;
+    let baseline = read(&connection, &args.baseline).await?;
+    let mut released: BTreeSet<String> = baseline.spec.released_namespaces.iter().cloned().collect();
+    let mut text = String::new();
+    for name in &args.namespaces {
+        let found = ask::object(&connection.client, ("", "Namespace", "namespaces"), None, name).await;
+        match found.map_err(|error| told(&error, name))? {
+            Seen::Absent => return Err(format!("there is no namespace {name}").into()),
+            Seen::There(object) => {
+                let labels = serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
+                if matches(&baseline.spec.namespace_selector, &labels) {
+                    text += &format!(
+                        "{name} still has the labels that {} selects by: it stays held until they are gone.\n",
+                        args.baseline
+                    );
+                }
+            }
+            Seen::Hidden(_) => {}
+        }
+        released.insert(name.clone());
+    }
+    write(
+        &connection,
+        &baseline,
+        json!({"spec": {"releasedNamespaces": released}}),
+    )
+    .await?;
+    let names = args.namespaces.join(", ");
+    text += &format!(
+        "{} lets go: {names}. What was created there stays, or goes, by its deletionPolicy.\n",
+        args.baseline
+    );
+    print(&text)?;
+    Ok(Verdict::Clean)
+}
+
+pub(super) async fn suspend(args: &Suspend, suspend: bool) -> Result<Verdict, Failure> {
+    let connection = args.connect.connect().await?;
+    let name = &args.baseline;
+    let baseline = read(&connection, name).await?;
+    let text = match (baseline.spec.suspend == suspend, suspend) {
+        (true, true) => format!("{name} is suspended already.\n"),
+        (true, false) => format!("{name} is not suspended.\n"),
+        (false, _) => {
+            write(&connection, &baseline, json!({"spec": {"suspend": suspend}})).await?;
+            if suspend {
+                format!("{name} is suspended: nothing is written for it; what it enforced stays in place.\n")
+            } else {
+                format!("{name} goes on.\n")
+            }
+        }
+    };
+    print(&text)?;
+    Ok(Verdict::Clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_what_the_message_names() {
+        let message = "the change loosens 3 controls and waits. To go on: kubectl annotate --overwrite securitybaseline a securitybaseline.dev/confirm=0123456789abcdef-3";
+        assert_eq!(token(message), Some("0123456789abcdef-3"));
+        assert_eq!(token("securitybaseline.dev/confirm=a;b"), None);
+        assert_eq!(token("something else"), None);
+    }
+}

@@ -1,0 +1,233 @@
+//! What `check` looks at.
+
+mod plugins;
+mod rights;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use plugins::enforced;
+use rights::{own_rights, rights};
+
+use super::{Check, Outcome};
+use crate::cli::Failure;
+use crate::cli::cluster::Progress;
+use crate::core::object::FIELD_MANAGER;
+use crate::engine::ask::{self, Seen};
+use crate::engine::client::Connection;
+use crate::engine::clock::SystemClock;
+use crate::engine::snapshot::{ReadError, Scope, Snapshot, config_of};
+
+/// The oldest minor version of Kubernetes 1 that the operator is meant for, and the one that its tests run on.
+const OLDEST: u32 = 32;
+const TESTED: u32 = 37;
+
+/// The name of the operator's ServiceAccount and of its Deployment.
+const OPERATOR: &str = FIELD_MANAGER;
+
+/// All checks, in the order in which they matter.
+pub(super) async fn all(
+    connection: &Connection,
+    namespace: &str,
+    pre: bool,
+    progress: &Progress,
+) -> Result<Vec<Check>, Failure> {
+    let mut checks = vec![version(connection).await?];
+    let crds = crds(connection, pre).await?;
+    checks.extend(crds);
+    let account = ask::object(
+        &connection.client,
+        ("", "ServiceAccount", "serviceaccounts"),
+        Some(namespace),
+        OPERATOR,
+    )
+    .await?;
+    let there = matches!(account, Seen::There(_));
+    if pre && !there {
+        checks.push(own_rights(connection, namespace).await?);
+    } else {
+        checks.push(rights(connection, namespace, &account).await?);
+    }
+    if !pre {
+        checks.push(running(connection, namespace).await?);
+    }
+    checks.extend(facts(connection, namespace, progress).await?);
+    checks.push(enforced(connection).await?);
+    Ok(checks)
+}
+
+async fn version(connection: &Connection) -> Result<Check, Failure> {
+    const NAME: &str = "Kubernetes version";
+    let (major, minor, text) = ask::version(&connection.client).await?;
+    Ok(match (major, minor) {
+        (1, TESTED) => Check::new(NAME, Outcome::Ok, format!("{text} is what the tests run on")),
+        (1, OLDEST..) => Check::new(
+            NAME,
+            Outcome::Warning,
+            format!("{text} should do; the tests run on 1.{TESTED} alone"),
+        ),
+        _ => Check::new(
+            NAME,
+            Outcome::Failed,
+            format!("{text} is too old: the operator is meant for 1.{OLDEST} and newer"),
+        ),
+    })
+}
+
+async fn crds(connection: &Connection, pre: bool) -> Result<Vec<Check>, Failure> {
+    let mut checks = Vec::new();
+    for (name, title) in [
+        ("securitybaselines.securitybaseline.dev", "CRD SecurityBaseline"),
+        ("baselinereports.securitybaseline.dev", "CRD BaselineReport"),
+        ("baselineexceptions.securitybaseline.dev", "CRD BaselineException"),
+    ] {
+        let kind = (
+            "apiextensions.k8s.io",
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+        );
+        let (result, message) = match ask::object(&connection.client, kind, None, name).await? {
+            Seen::There(crd) if is_established(&crd) => (Outcome::Ok, "is established".to_owned()),
+            Seen::There(_) => (
+                Outcome::Failed,
+                format!("is not established: kubectl describe crd {name}"),
+            ),
+            Seen::Absent if pre => (Outcome::Ok, "is not there yet".to_owned()),
+            Seen::Absent => (
+                Outcome::Failed,
+                "is not there: kubectl apply --server-side -k config/default".to_owned(),
+            ),
+            Seen::Hidden(why) => (Outcome::Unknown, format!("you may not get it: {why}")),
+        };
+        checks.push(Check::new(title, result, message));
+    }
+    Ok(checks)
+}
+
+fn is_established(crd: &Value) -> bool {
+    let conditions = crd["status"]["conditions"].as_array().into_iter().flatten();
+    conditions
+        .into_iter()
+        .any(|c| c["type"] == "Established" && c["status"] == "True")
+}
+
+async fn running(connection: &Connection, namespace: &str) -> Result<Check, Failure> {
+    const NAME: &str = "The operator";
+    let kind = ("apps", "Deployment", "deployments");
+    Ok(
+        match ask::object(&connection.client, kind, Some(namespace), OPERATOR).await? {
+            Seen::There(deployment) if deployment["status"]["availableReplicas"].as_i64().unwrap_or_default() > 0 => {
+                Check::new(
+                    NAME,
+                    Outcome::Ok,
+                    format!("Deployment {namespace}/{OPERATOR} is available"),
+                )
+            }
+            Seen::There(_) => Check::new(
+                NAME,
+                Outcome::Failed,
+                format!("Deployment {namespace}/{OPERATOR} has no available replica: nothing is repaired"),
+            ),
+            Seen::Absent => Check::new(
+                NAME,
+                Outcome::Warning,
+                format!("there is no Deployment {namespace}/{OPERATOR}; it may run outside of the cluster"),
+            ),
+            Seen::Hidden(why) => Check::new(NAME, Outcome::Unknown, format!("you may not get its Deployment: {why}")),
+        },
+    )
+}
+
+/// What the operator finds of the cluster, by its own eyes.
+async fn facts(connection: &Connection, namespace: &str, progress: &Progress) -> Result<Vec<Check>, Failure> {
+    let (config, from) = config_of(&connection.client, namespace).await?;
+    let read = Snapshot::read(
+        connection.client.clone(),
+        config,
+        Arc::new(SystemClock),
+        Scope::All,
+        |what| {
+            progress.tell(what);
+        },
+    );
+    let snapshot = match read.await {
+        Ok(snapshot) => snapshot,
+        Err(ReadError::Forbidden { right, .. }) => {
+            let message = format!("you may not {right}");
+            return Ok(vec![Check::new("What the operator finds", Outcome::Unknown, message)]);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let cluster = snapshot.cluster();
+    let hidden = |source: &str| snapshot.unknown.iter().find(|unknown| unknown.source == source);
+    let unless = |name, source: &str, found: Option<String>, missing: (Outcome, String)| match (found, hidden(source)) {
+        (Some(found), _) => Check::new(name, Outcome::Ok, found),
+        (None, Some(unknown)) => Check::new(name, Outcome::Unknown, format!("you may not {}", unknown.right)),
+        (None, None) => Check::new(name, missing.0, missing.1),
+    };
+    let dns = cluster.dns.as_ref().map(|_| {
+        let nodes = match cluster.node_local_dns.len() {
+            0 => String::new(),
+            count => format!(", and {count} addresses of a cache on the nodes"),
+        };
+        format!("found{nodes}")
+    });
+    let no_dns =
+        "not found: an egress deny is held back; state dns in the baseline, set clusterDNS, or set allowDNS to false";
+    let endpoints = cluster
+        .api_server
+        .as_ref()
+        .map(|found| format!("found, in {} slices", found.len()));
+    let no_endpoints = "not found: a baseline with allowKubernetesAPI is held back";
+    let mut checks = vec![
+        Check::new(
+            "Configuration",
+            Outcome::Ok,
+            format!("{from}; stop is {}", snapshot.config().stop),
+        ),
+        unless("Cluster DNS", "dns", dns, (Outcome::Warning, no_dns.to_owned())),
+        unless(
+            "API server's endpoints",
+            "api-server",
+            endpoints,
+            (Outcome::Warning, no_endpoints.to_owned()),
+        ),
+    ];
+    checks.push(names(&snapshot));
+    Ok(checks)
+}
+
+/// Objects of others under names that are reserved.
+fn names(snapshot: &Snapshot) -> Check {
+    const NAME: &str = "Reserved names";
+    let foreign: Vec<String> = snapshot
+        .children()
+        .filter(|(namespace, id, object)| {
+            let ours = object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == FIELD_MANAGER;
+            let recorded = snapshot.report(namespace).is_some_and(|report| {
+                let mut inventory = report.inventory.iter();
+                inventory.any(|entry| entry.kind == id.kind.kind && entry.name == id.name)
+            });
+            !ours && !recorded
+        })
+        .map(|(namespace, id, _)| format!("{id} in {namespace}"))
+        .collect();
+    let kinds = crate::controls::kinds();
+    let hidden = snapshot
+        .unknown
+        .iter()
+        .find(|unknown| kinds.iter().any(|kind| kind.plural == unknown.source));
+    match (foreign.first(), hidden) {
+        (Some(first), _) => Check::new(
+            NAME,
+            Outcome::Failed,
+            format!(
+                "{} of others bear names that begin with security-baseline-, such as {first}: rename them before a baseline takes them over",
+                foreign.len()
+            ),
+        ),
+        (None, Some(unknown)) => Check::new(NAME, Outcome::Unknown, format!("you may not {}", unknown.right)),
+        (None, None) => Check::new(NAME, Outcome::Ok, "nobody else bears one"),
+    }
+}

@@ -1,0 +1,184 @@
+//! Where commands look: a cluster, by a kubeconfig as kubectl has it, or files.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Failure;
+use super::report::model::Source;
+use crate::engine::client::{Connection, connect};
+use crate::engine::clock::SystemClock;
+use crate::engine::config::Config;
+use crate::engine::snapshot::{Scope, Snapshot, config_of, objects};
+
+/// How to reach a cluster.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct Connect {
+    /// The kubeconfig; else the environment's (KUBECONFIG, ~/.kube/config), else a pod's own.
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context.
+    #[arg(long, value_name = "NAME")]
+    pub(super) context: Option<String>,
+    /// The namespace that the operator runs in, where its configuration is read from.
+    #[arg(long, value_name = "NAME", default_value = "security-baseline-system")]
+    pub(super) operator_namespace: String,
+}
+
+impl Connect {
+    /// Connects.
+    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+        Ok(connect(self.kubeconfig.as_deref(), self.context.as_deref()).await?)
+    }
+}
+
+/// What is looked at.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Look {
+    #[command(flatten)]
+    pub(super) connect: Connect,
+    /// Look at these objects instead of a cluster: what `kubectl get … --output yaml` prints; `-` is standard input. May
+    /// be given more than once.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Cluster")]
+    pub(super) objects: Vec<PathBuf>,
+    /// The operator's configuration; else the one in the cluster, else the one that is shipped.
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// Which namespaces are looked at.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Namespaces {
+    /// Only this namespace. May be given more than once.
+    #[arg(short, long = "namespace", value_name = "NAME", help_heading = "Cluster")]
+    names: Vec<String>,
+    /// All namespaces. That is the default; it is here because kubectl has it.
+    #[arg(short = 'A', long, conflicts_with = "names", help_heading = "Cluster")]
+    all_namespaces: bool,
+}
+
+impl Namespaces {
+    /// As the engine takes it.
+    pub(super) fn scope(&self) -> Scope {
+        if self.names.is_empty() {
+            Scope::All
+        } else {
+            Scope::Only(self.names.iter().cloned().collect())
+        }
+    }
+}
+
+impl Look {
+    /// Takes a snapshot.
+    pub(super) async fn snapshot(&self, scope: Scope) -> Result<(Snapshot, Source), Failure> {
+        let stated = match &self.config {
+            Some(path) => {
+                let mut config = Config::load(path)?;
+                self.connect.operator_namespace.clone_into(&mut config.own_namespace);
+                Some((config, path.display().to_string()))
+            }
+            None => None,
+        };
+        let namespaces = match &scope {
+            Scope::All => Vec::new(),
+            Scope::Only(names) => names.iter().cloned().collect(),
+        };
+        let clock = Arc::new(SystemClock);
+        if !self.objects.is_empty() {
+            let mut all = Vec::new();
+            for path in &self.objects {
+                let text = read_file(path)?;
+                all.extend(objects(&text).map_err(|error| format!("{}: {error}", path.display()))?);
+            }
+            let (config, configuration) = match stated {
+                Some(stated) => stated,
+                None => {
+                    let mut config = Config::default();
+                    self.connect.operator_namespace.clone_into(&mut config.own_namespace);
+                    (config, "defaults".to_owned())
+                }
+            };
+            let snapshot = Snapshot::of(all, config, clock, scope).await?;
+            let files = self.objects.iter().map(|path| path.display().to_string()).collect();
+            let source = Source {
+                files,
+                configuration,
+                namespaces,
+                ..Source::default()
+            };
+            return Ok((snapshot, source));
+        }
+        let connection = self.connect.connect().await?;
+        let (config, configuration) = match stated {
+            Some(stated) => stated,
+            None => config_of(&connection.client, &self.connect.operator_namespace).await?,
+        };
+        let progress = Progress::new();
+        let snapshot = Snapshot::read(connection.client, config, clock, scope, |what| progress.tell(what)).await?;
+        progress.done();
+        if !snapshot.installed {
+            return Err("the cluster has no SecurityBaselines: install the CRDs first (kubectl apply --server-side -k config/default)".into());
+        }
+        let source = Source {
+            server: Some(connection.server),
+            context: connection.context,
+            files: Vec::new(),
+            configuration,
+            namespaces,
+        };
+        Ok((snapshot, source))
+    }
+
+    /// Takes a snapshot of one namespace, which has to exist.
+    pub(super) async fn one(&self, namespace: &str) -> Result<(Snapshot, Source), Failure> {
+        let scope = Scope::Only(BTreeSet::from([namespace.to_owned()]));
+        let (snapshot, source) = self.snapshot(scope).await?;
+        if !snapshot.exists(namespace) {
+            return Err(format!("there is no namespace {namespace}").into());
+        }
+        Ok((snapshot, source))
+    }
+}
+
+/// Reads a file, or standard input where its name is `-`.
+pub(super) fn read_file(path: &Path) -> Result<String, Failure> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    Ok(std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?)
+}
+
+/// Tells on a terminal what is being done; where standard error is none, nobody waits in front of it.
+pub(super) struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    /// A line that comes and goes.
+    pub(super) fn new() -> Self {
+        Self {
+            shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Tells what is being listed.
+    pub(super) fn tell(&self, what: &str) {
+        if self.shown {
+            let mut err = std::io::stderr().lock();
+            // Who does not see it misses nothing.
+            let _ = write!(err, "\r\x1b[Klisting {what} ...").and_then(|()| err.flush());
+        }
+    }
+
+    /// Takes the line away.
+    pub(super) fn done(&self) {
+        if self.shown {
+            let mut err = std::io::stderr().lock();
+            let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `events`: what the operator told, as it comes.
+
+use serde_json::Value;
+
+use super::cluster::Connect;
+use super::output::{Output, Table, harmless};
+use super::{Failure, Verdict, print};
+use crate::core::codes::Severity;
+use crate::engine::ask;
+
+/// Arguments of `events`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Go on, and print what comes.
+    #[arg(short, long)]
+    watch: bool,
+    /// Only of this namespace. (What is about baselines is in `default`.)
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// All namespaces. That is the default; it is here because kubectl has it.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) async fn events(args: &Args) -> Result<Verdict, Failure> {
+    let connection = args.connect.connect().await?;
+    let namespace = args.namespace.as_deref();
+    let paint = args.output.paint();
+    if args.watch {
+        let mut failed = None;
+        let line = |event: Value| {
+            let [at, type_, reason, object, note] = cells(&event);
+            let line = format!("{at}  {type_}  {reason}  {object}  {}\n", harmless(&note));
+            failed = print(&line).err();
+            failed.is_none()
+        };
+        ask::watch_events(&connection.client, namespace, line).await?;
+        return failed.map_or(Ok(Verdict::Clean), Err);
+    }
+    let mut events = ask::events(&connection.client, namespace).await?;
+    events.sort_by_key(seen_last);
+    let mut table = Table::new(&["SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"], paint);
+    for event in &events {
+        let cells = cells(event);
+        table.row(cells.iter().map(String::as_str));
+        if cells[1] == "Warning" {
+            table.paint(1, |text| paint.severity(Severity::Warning, text));
+        }
+    }
+    let text = if table.is_empty() {
+        "The operator told nothing lately.\n".to_owned()
+    } else {
+        table.text("")
+    };
+    print(&text)?;
+    Ok(Verdict::Clean)
+}
+
+/// When an event was seen last.
+fn seen_last(event: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    [
+        &event["series"]["lastObservedTime"],
+        &event["eventTime"],
+        &event["metadata"]["creationTimestamp"],
+    ]
+    .into_iter()
+    .map(text)
+    .find(|text| !text.is_empty())
+    .unwrap_or_default()
+}
+
+fn cells(event: &Value) -> [String; 5] {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let regarding = &event["regarding"];
+    let place = match regarding["namespace"].as_str() {
+        Some(namespace) => format!("{namespace}/"),
+        None => String::new(),
+    };
+    let object = format!("{}/{place}{}", text(&regarding["kind"]), text(&regarding["name"]));
+    let at = seen_last(event)
+        .chars()
+        .take("2026-01-01T00:00:00".len())
+        .collect::<String>();
+    [
+        at,
+        text(&event["type"]),
+        text(&event["reason"]),
+        object,
+        text(&event["note"]),
+    ]
+}

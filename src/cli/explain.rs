@@ -1,0 +1,147 @@
+//! `explain`: what holds in one namespace, and why.
+
+use super::cluster::Look;
+use super::output::{Format, Output, Paint, Table, harmless};
+use super::report::model::{ControlSummary, NamespaceSummary, Report};
+use super::report::{collect, table};
+use super::{Failure, Verdict, output, print};
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The namespace.
+    namespace: String,
+    #[command(flatten)]
+    look: Look,
+    /// How to print it.
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FORMAT",
+        default_value = "table",
+        help_heading = "Output"
+    )]
+    format: Format,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) async fn explain(args: &Args) -> Result<Verdict, Failure> {
+    let (snapshot, source) = args.look.one(&args.namespace).await?;
+    let report = collect::report(&snapshot, source);
+    let text = match args.format {
+        Format::Table => explained(
+            &report,
+            &args.namespace,
+            snapshot.config().excludes(&args.namespace),
+            args.output.paint(),
+        ),
+        Format::Json => output::data(&report, false)?,
+        Format::Yaml => output::data(&report, true)?,
+    };
+    print(&text)?;
+    Ok(Verdict::of(&report, args.output.exit_zero))
+}
+
+fn explained(report: &Report, name: &str, excluded: bool, paint: Paint) -> String {
+    let Some(namespace) = report.namespaces.iter().find(|namespace| namespace.name == name) else {
+        let why = if excluded {
+            "the operator's configuration excludes it (excludedNamespaces)"
+        } else {
+            "no SecurityBaseline selects it"
+        };
+        return format!("{}: {why}, so that nothing is declared for it.\n", paint.strong(name));
+    };
+    let mut text = format!(
+        "{}: {}\n",
+        paint.strong(name),
+        paint.state(namespace.state, namespace.state.as_str())
+    );
+    text += &held_by(namespace);
+    text += &table::told(&namespace.findings, paint);
+    for control in &namespace.controls {
+        text.push('\n');
+        text += &explained_control(control, paint);
+    }
+    if namespace.drift.total > 0 {
+        text += &format!(
+            "\nDrifted {} times so far, repaired {} times; the last ones:\n",
+            namespace.drift.total, namespace.drift.repaired
+        );
+        let mut records = Table::new(&["SEEN", "OBJECT", "FIELD", "CLAIMED BY", "REPAIRED"], paint);
+        for record in namespace.drift.records.iter().take(5) {
+            let field = if record.path.is_empty() {
+                "(all of it)"
+            } else {
+                &record.path
+            };
+            let repaired = record.repaired.map_or("no".to_owned(), |at| at.to_string());
+            records.row([
+                &*record.seen.to_string(),
+                &record.object,
+                field,
+                &record.claimed_by,
+                &repaired,
+            ]);
+        }
+        text += &records.text("  ");
+    }
+    text
+}
+
+fn held_by(namespace: &NamespaceSummary) -> String {
+    if namespace.baselines.is_empty() {
+        return "  no baseline holds it any more; what was created here stays\n".to_owned();
+    }
+    let held = namespace.baselines.iter().map(|held| {
+        let deselected = if held.deselected { ", its labels are gone" } else { "" };
+        format!(
+            "{} ({}, generation {}{deselected})",
+            held.name, held.state, held.generation
+        )
+    });
+    format!("  held by {}\n", held.collect::<Vec<_>>().join(", "))
+}
+
+fn explained_control(control: &ControlSummary, paint: Paint) -> String {
+    let mode = match control.mode {
+        crate::api::v1alpha1::Mode::Audit => "audited",
+        crate::api::v1alpha1::Mode::Enforce => "enforced",
+    };
+    let mut text = format!(
+        "{}: {}, {mode}\n",
+        paint.strong(&control.name),
+        paint.state(control.state, control.state.as_str())
+    );
+    let mut values = Table::new(&["VALUE", "IS", "SET BY", "ASKED FOR LESS"], paint);
+    for value in &control.effective {
+        let less = value
+            .asked_less
+            .iter()
+            .map(|less| format!("{} ({})", less.baseline, less.value));
+        let less = less.collect::<Vec<_>>().join(", ");
+        values.row([
+            &*value.field,
+            &value.value,
+            &value.baseline,
+            if less.is_empty() { "-" } else { &less },
+        ]);
+    }
+    if !values.is_empty() {
+        text += &values.text("  ");
+    }
+    for waived in &control.waived {
+        let what = waived.object.as_deref().unwrap_or(&control.name);
+        let to = waived
+            .level
+            .map(|level| format!(" to {}", level.as_str()))
+            .unwrap_or_default();
+        text += &harmless(&format!(
+            "  waived: {what}{to}, by {}, until {}",
+            waived.exceptions.join(", "),
+            waived.until
+        ));
+        text.push('\n');
+    }
+    text + &table::told(&control.findings, paint)
+}

@@ -1,0 +1,142 @@
+//! `tree`: from baselines to namespaces to objects. They carry no owner references, so that nothing else can show this.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cluster::{Look, Namespaces};
+use super::output::{Output, Paint, harmless};
+use super::report::collect;
+use super::report::model::{Report, State};
+use super::{Failure, Verdict, print};
+use crate::core::plan::Plan;
+use crate::engine::snapshot::Snapshot;
+
+/// Arguments of `tree`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only this baseline.
+    baseline: Option<String>,
+    #[command(flatten)]
+    look: Look,
+    #[command(flatten)]
+    namespaces: Namespaces,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) async fn tree(args: &Args) -> Result<Verdict, Failure> {
+    let (snapshot, source) = args.look.snapshot(args.namespaces.scope()).await?;
+    let report = collect::report(&snapshot, source);
+    let only = args.baseline.as_deref();
+    if let Some(only) = only
+        && !report.baselines.iter().any(|baseline| baseline.name == only)
+    {
+        return Err(format!("there is no SecurityBaseline {only}").into());
+    }
+    print(&grown(&snapshot, &report, only, args.output.paint()))?;
+    Ok(Verdict::of(&report, args.output.exit_zero))
+}
+
+/// An object of a baseline in a namespace, and what is to be said of it.
+type Leaves = BTreeMap<String, String>;
+
+fn grown(snapshot: &Snapshot, report: &Report, only: Option<&str>, paint: Paint) -> String {
+    // By baseline, and then by namespace.
+    let mut leaves: BTreeMap<String, BTreeMap<&str, Leaves>> = BTreeMap::new();
+    for namespace in &report.namespaces {
+        let Some((_, plan)) = snapshot.observe(&namespace.name) else {
+            continue;
+        };
+        for (place, baseline) in plan.baselines().iter().enumerate() {
+            let its = leaves.entry(baseline.name.clone()).or_default();
+            its.insert(&namespace.name, objects(&plan, place));
+        }
+    }
+    let mut text = String::new();
+    for baseline in report
+        .baselines
+        .iter()
+        .filter(|b| only.is_none_or(|only| b.name == only))
+    {
+        let title = format!("SecurityBaseline/{}", baseline.name);
+        text += &format!("{} {}\n", paint.strong(&title), paint.faint(baseline.state));
+        let none = BTreeMap::new();
+        let namespaces = leaves.get(&baseline.name).unwrap_or(&none);
+        for (number, (name, objects)) in namespaces.iter().enumerate() {
+            let last = number + 1 == namespaces.len();
+            let state = report
+                .namespaces
+                .iter()
+                .find(|n| n.name == **name)
+                .map_or(State::Unknown, |n| n.state);
+            text += &format!("{} {name} {}\n", branch(last), paint.state(state, state.as_str()));
+            for (number, (object, what)) in objects.iter().enumerate() {
+                let stem = if last { "   " } else { "│  " };
+                let shown = if what.is_empty() {
+                    paint.faint("as declared")
+                } else {
+                    harmless(what)
+                };
+                text += &format!(
+                    "{stem}{} {} {shown}\n",
+                    branch(number + 1 == objects.len()),
+                    harmless(object)
+                );
+            }
+        }
+    }
+    if text.is_empty() {
+        text += "There is no SecurityBaseline.\n";
+    }
+    text
+}
+
+const fn branch(last: bool) -> &'static str {
+    if last { "└─" } else { "├─" }
+}
+
+/// What a baseline is the owner of in a namespace.
+fn objects(plan: &Plan, place: usize) -> Leaves {
+    let mut leaves = Leaves::new();
+    let children = plan
+        .effective
+        .children
+        .iter()
+        .filter(|(_, askers)| askers.owner() == Some(place));
+    for (id, _) in children {
+        leaves.insert(id.to_string(), String::new());
+    }
+    for (key, askers) in &plan.effective.labels {
+        if askers.owner() == Some(place) {
+            leaves.insert(format!("label {key}"), String::new());
+        }
+    }
+    let of_namespace = |object: &str| object.starts_with("Namespace/");
+    for section in &plan.sections {
+        for held in &section.held {
+            if let Some(leaf) = leaves.get_mut(&held.object) {
+                held.reason.clone_into(leaf);
+            }
+        }
+        for finding in &section.findings {
+            let reason = finding.kind.reason();
+            if of_namespace(&finding.object) {
+                let paths: BTreeSet<&str> = finding.differences.iter().map(|d| d.path.as_str()).collect();
+                for (label, leaf) in leaves.iter_mut().filter(|(label, _)| label.starts_with("label ")) {
+                    if paths.contains(format!("metadata.labels[{}]", &label["label ".len()..]).as_str()) {
+                        reason.clone_into(leaf);
+                    }
+                }
+            } else if let Some(leaf) = leaves.get_mut(&finding.object) {
+                reason.clone_into(leaf);
+            }
+        }
+    }
+    for waived in &plan.waived {
+        for (object, leaf) in leaves.iter_mut().filter(|(_, leaf)| leaf.is_empty()) {
+            if waived.object.as_ref() == Some(object) {
+                *leaf = format!("waived by {}", waived.exceptions.join(", "));
+            }
+        }
+    }
+    leaves
+}
