@@ -84,6 +84,9 @@ pub struct Job {
 /// time would else keep that from being told.
 const MOST_AHEAD: u32 = 4;
 
+/// How soon what fails is tried again while the queue is drained: there is not much time, and no sense in a storm.
+const LAST_TRIES: Duration = Duration::from_secs(1);
+
 /// How many repairs more than else are worked on at a time: they do not wait until something of a rollout is done.
 pub const RESERVED: usize = 8;
 
@@ -138,14 +141,12 @@ impl Queue {
 
     /// Puts a key into a lane after a while. If it is to be put there already, the earlier time counts.
     pub fn push_after(&self, key: Key, lane: Lane, after: Duration) {
-        let due = Instant::now() + after;
         let mut inner = self.inner.lock();
-        if inner.closed {
-            inner.push(key, lane, due);
-            drop(inner);
-            self.changed.notify_one();
+        if inner.closed && !lane.is_of_reports() {
             return;
         }
+        let after = if inner.closed { after.min(LAST_TRIES) } else { after };
+        let due = Instant::now() + after;
         let entry = (key, lane);
         match inner.delayed.get(&entry).copied() {
             Some(earlier) if earlier <= due => return,
@@ -203,7 +204,7 @@ impl Queue {
             let given_back = self.given_back.notified();
             let idle = {
                 let inner = self.inner.lock();
-                inner.running.is_empty() && !inner.has_work()
+                inner.running.is_empty() && !inner.has_work() && inner.later.is_empty()
             };
             if idle {
                 return;
@@ -487,6 +488,31 @@ mod tests {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_that_fails_while_the_queue_is_drained_is_tried_again_once_a_second_and_waited_for() {
+        let queue = std::sync::Arc::new(Queue::default());
+        queue.push(key("a"), Lane::Report);
+        let drained = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.drain().await }
+        });
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        for _ in 0..3 {
+            let job = queue.next().await;
+            queue.push_after(job.key.clone(), job.lane, Duration::from_secs(60));
+            // Nothing else is begun any more.
+            queue.push_after(job.key.clone(), Lane::Repair, Duration::ZERO);
+            queue.done(&job);
+            tokio::task::yield_now().await;
+            assert!(!drained.is_finished());
+        }
+        assert_eq!(began.elapsed(), LAST_TRIES * 2);
+        let job = queue.next().await;
+        queue.done(&job);
+        drained.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,6 +51,8 @@ pub async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> kube:
 /// Works for ever.
 pub async fn worker(context: Arc<Context>) {
     loop {
+        // What fails without waiting for anything must not keep this thread for itself: it could not even be told to end.
+        tokio::task::coop::consume_budget().await;
         let job = context.queue.next().await;
         // What panics is contained: one namespace waits, the others go on.
         if AssertUnwindSafe(run(&context, &job)).catch_unwind().await.is_err() {

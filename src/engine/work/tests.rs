@@ -34,7 +34,6 @@ fn context() -> (Arc<Context>, Receiver<String>) {
     let client = Client::new(service, "default");
     let config = Config::default();
     let context = Context {
-        leadership: Arc::new(Leadership::alone()),
         index: parking_lot::Mutex::new(Index::new(config.clone())),
         pace: Pace::default(),
         queue: Queue::new(1),

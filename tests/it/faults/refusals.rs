@@ -1,5 +1,7 @@
 //! Writes that the API server refuses.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use serde_json::json;
 
@@ -186,6 +188,24 @@ async fn a_webhook_of_somebody_else_that_is_down_delays_its_kind_only_and_is_got
     converged(&set, &everything(), &namespaces).await;
     quiet(&plane, &set, &namespaces, super::MOMENT).await;
     safe(&plane, mark);
+}
+
+#[tokio::test]
+async fn an_operator_that_is_told_to_end_while_its_reports_fail_ends_in_time_and_without_a_storm() {
+    let mut play = Play::new("ending", 2).await;
+    let reports = Matching::of("create", "baselinereports");
+    let fails = play.proxy.disturb(reports.clone(), Fault::Answer(Answer::status(500)));
+    play.set.baseline(everything()).await;
+    fails.hit(2).await.unwrap();
+    let before = play.proxy.asked(&reports).len();
+    let ended = play.stage.operator.terminate(Duration::from_secs(25)).await.unwrap();
+    assert!(ended.success(), "{ended:?}");
+    // Once a second for each of the two, for as long as it may take to end.
+    let asked = play.proxy.asked(&reports).len() - before;
+    assert!((2..=40).contains(&asked), "{asked} tries");
+    play.proxy.forget();
+    play.stage.restart(&play.plane).await.unwrap();
+    play.ends(&everything()).await;
 }
 
 #[tokio::test]
