@@ -198,7 +198,7 @@ async fn facts(connection: &Connection, namespace: &str, progress: &Progress) ->
     Ok(checks)
 }
 
-/// Objects of others under names that are reserved.
+/// Objects of others under names that are reserved, where a baseline may reach them.
 fn names(snapshot: &Snapshot) -> Check {
     const NAME: &str = "Reserved names";
     let foreign: Vec<String> = snapshot
@@ -209,7 +209,7 @@ fn names(snapshot: &Snapshot) -> Check {
                 let mut inventory = report.inventory.iter();
                 inventory.any(|entry| entry.kind == id.kind.kind && entry.name == id.name)
             });
-            !ours && !recorded
+            !ours && !recorded && !snapshot.config().excludes(namespace)
         })
         .map(|(namespace, id, _)| format!("{id} in {namespace}"))
         .collect();

@@ -90,9 +90,9 @@ fn every_reason_that_the_code_states_has_a_code_on_the_page() {
             "docs/reference/findings.md does not explain {reason}"
         );
     }
-    // And those of the operations page, which tells what the conditions and the reports say.
+    // And those of the operations page that tell of findings, of what is blocked, and of warnings.
     let operations = std::fs::read_to_string(file("docs/operations.md")).unwrap();
-    let (_, reports) = operations.split_once("## What the reports say").unwrap();
+    let (_, reports) = operations.split_once("Reasons of findings:").unwrap();
     let (reports, _) = reports.split_once("`status.drift`").unwrap();
     let told = reports
         .lines()
