@@ -101,6 +101,11 @@ async fn a_baseline_is_suspended_and_goes_on() {
     set.baseline(json!({"mode": "Enforce", "networkIsolation": {"defaultDeny": ["Ingress"]}}))
         .await;
     set.until_enforced(1).await;
+    // Only what is on record can be told as deleted.
+    set.report_until(&namespace, "has the policy on record", |r| {
+        r["status"]["inventory"].as_array().is_some_and(|all| !all.is_empty())
+    })
+    .await;
     let admin = plane.admin_kubeconfig();
     let ran = run(admin, &["suspend", &set.name]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);

@@ -163,7 +163,8 @@ fn assert_bounded(plane: &ControlPlane, set: &Set, since: Mark, namespace: &str,
     // Until it is a fight, and then a round of tries every five seconds.
     let most = objects * (20 + took);
     assert!(repairs <= most, "{repairs} writes for {objects} objects in {took} s");
-    assert!(reports <= took + 2, "{reports} reports in {took} s");
+    // One a second, and the odd one that is tried again or follows what came meanwhile.
+    assert!(reports <= 2 * took + 2, "{reports} reports in {took} s");
     assert!(events <= 5 + took / 30 + 1, "{events} events in {took} s");
     assert!(statuses <= took + 2, "{statuses} statuses in {took} s");
 }
