@@ -61,17 +61,29 @@ fn told(error: &kube::Error, name: &str) -> Failure {
         kube::Error::Api(status) if status.code == 403 => {
             format!("{}; the ClusterRole security-baseline:admin allows it", status.message).into()
         }
-        kube::Error::Api(status) if status.code == 409 => {
-            format!("SecurityBaseline {name} was changed meanwhile; look at it and try again").into()
-        }
         error => error.to_string().into(),
     }
 }
 
-async fn write(connection: &Connection, read: &SecurityBaseline, patch: serde_json::Value) -> Result<(), Failure> {
-    let name = read.metadata.name.as_deref().unwrap_or_default();
-    let done = ask::merge_into(&connection.client, read, patch).await;
-    done.map_err(|error| told(&error, name))
+/// How often what only the operator's own status came before is tried again.
+const TRIES: usize = 5;
+
+/// Writes what was decided on a spec as it was read: if somebody changed that since, it is refused.
+async fn write(connection: &Connection, baseline: &SecurityBaseline, patch: serde_json::Value) -> Result<(), Failure> {
+    let name = baseline.metadata.name.as_deref().unwrap_or_default();
+    let mut current = baseline.clone();
+    for _ in 0..TRIES {
+        match ask::merge_into(&connection.client, &current, patch.clone()).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            done => return done.map_err(|error| told(&error, name)),
+        }
+        current = read(connection, name).await?;
+        let same = |b: &SecurityBaseline| (b.metadata.uid.clone(), b.metadata.generation);
+        if same(&current) != same(baseline) {
+            break;
+        }
+    }
+    Err(format!("SecurityBaseline {name} was changed meanwhile; look at it and try again").into())
 }
 
 /// The token that confirms a change, out of the message that asks for it.
