@@ -1,9 +1,9 @@
 //! `audit`: what departs from the baselines now.
 
 use super::cluster::{Look, Namespaces};
-use super::output::{Format, Output};
+use super::output::Formatted;
 use super::report::{collect, table};
-use super::{Failure, Verdict, output, print};
+use super::{Failure, Verdict, print};
 
 /// Arguments of `audit`.
 #[derive(Debug, clap::Args)]
@@ -12,27 +12,14 @@ pub(super) struct Args {
     look: Look,
     #[command(flatten)]
     namespaces: Namespaces,
-    /// How to print it.
-    #[arg(
-        short = 'o',
-        long = "output",
-        value_name = "FORMAT",
-        default_value = "table",
-        help_heading = "Output"
-    )]
-    format: Format,
     #[command(flatten)]
-    output: Output,
+    formatted: Formatted,
 }
 
 pub(super) async fn audit(args: &Args) -> Result<Verdict, Failure> {
     let (snapshot, source) = args.look.snapshot(args.namespaces.scope()).await?;
     let report = collect::report(&snapshot, source);
-    let text = match args.format {
-        Format::Table => table::findings(&report, args.output.paint()),
-        Format::Json => output::data(&report, false)?,
-        Format::Yaml => output::data(&report, true)?,
-    };
+    let text = args.formatted.text(&report, |paint| table::findings(&report, paint))?;
     print(&text)?;
-    Ok(Verdict::of(&report, args.output.exit_zero))
+    Ok(Verdict::of(&report, args.formatted.output.exit_zero))
 }

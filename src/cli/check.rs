@@ -5,8 +5,8 @@ mod looks;
 use serde::Serialize;
 
 use super::cluster::{Connect, Progress};
-use super::output::{Format, Output, Paint, Table};
-use super::{Failure, Verdict, output, print};
+use super::output::{Formatted, Paint, Table};
+use super::{Failure, Verdict, print};
 use crate::core::codes::Severity;
 
 /// Arguments of `check`.
@@ -17,17 +17,8 @@ pub(super) struct Args {
     pre: bool,
     #[command(flatten)]
     connect: Connect,
-    /// How to print it.
-    #[arg(
-        short = 'o',
-        long = "output",
-        value_name = "FORMAT",
-        default_value = "table",
-        help_heading = "Output"
-    )]
-    format: Format,
     #[command(flatten)]
-    output: Output,
+    formatted: Formatted,
 }
 
 /// What a check found.
@@ -81,11 +72,7 @@ pub(super) async fn check(args: &Args) -> Result<Verdict, Failure> {
     let progress = Progress::new();
     let checks = looks::all(&connection, &args.connect.operator_namespace, args.pre, &progress).await?;
     progress.done();
-    let text = match args.format {
-        Format::Table => table(&checks, args.output.paint()),
-        Format::Json => output::data(&checks, false)?,
-        Format::Yaml => output::data(&checks, true)?,
-    };
+    let text = args.formatted.text(&checks, |paint| table(&checks, paint))?;
     print(&text)?;
     let of = |outcome| checks.iter().filter(move |check| check.result == outcome);
     let unknown: Vec<String> = of(Outcome::Unknown)
@@ -95,7 +82,7 @@ pub(super) async fn check(args: &Args) -> Result<Verdict, Failure> {
     if !failed && !unknown.is_empty() {
         return Ok(Verdict::Unknown(unknown));
     }
-    Ok(Verdict::found(failed, args.output.exit_zero))
+    Ok(Verdict::found(failed, args.formatted.output.exit_zero))
 }
 
 fn table(checks: &[Check], paint: Paint) -> String {

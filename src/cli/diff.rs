@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::cluster::{Look, read_file};
-use super::output::{Format, Output};
+use super::output::Formatted;
 use super::report::collect::finding;
-use super::{Failure, Verdict, output, print};
+use super::{Failure, Verdict, print};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::Held;
 use crate::core::plan::{Action, Plan, Step};
@@ -31,17 +31,8 @@ pub(super) struct Args {
     namespaces: Vec<String>,
     #[command(flatten)]
     look: Look,
-    /// How to print it.
-    #[arg(
-        short = 'o',
-        long = "output",
-        value_name = "FORMAT",
-        default_value = "table",
-        help_heading = "Output"
-    )]
-    format: Format,
     #[command(flatten)]
-    output: Output,
+    formatted: Formatted,
 }
 
 pub(super) async fn diff(args: &Args) -> Result<Verdict, Failure> {
@@ -100,11 +91,7 @@ pub(super) async fn diff(args: &Args) -> Result<Verdict, Failure> {
         .collect();
     let objects = changed.into_iter().map(object).collect();
     let diff = Diff::new(source, objects, namespaces, args.preflight, unknown);
-    let text = match args.format {
-        Format::Table => table::text(&diff, args.output.paint()),
-        Format::Json => output::data(&diff, false)?,
-        Format::Yaml => output::data(&diff, true)?,
-    };
+    let text = args.formatted.text(&diff, |paint| table::text(&diff, paint))?;
     print(&text)?;
     // What was not seen would look as if it were not there.
     let doubts: Vec<String> = diff
@@ -115,7 +102,7 @@ pub(super) async fn diff(args: &Args) -> Result<Verdict, Failure> {
     if !doubts.is_empty() {
         return Ok(Verdict::Unknown(doubts));
     }
-    Ok(Verdict::found(diff.is_something(), args.output.exit_zero))
+    Ok(Verdict::found(diff.is_something(), args.formatted.output.exit_zero))
 }
 
 fn refusals(change: &Changed) -> impl Iterator<Item = String> {

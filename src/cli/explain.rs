@@ -1,10 +1,10 @@
 //! `explain`: what holds in one namespace, and why.
 
 use super::cluster::Look;
-use super::output::{Format, Output, Paint, Table, harmless};
+use super::output::{Formatted, Paint, Table, harmless};
 use super::report::model::{ControlSummary, NamespaceSummary, Report};
 use super::report::{collect, table};
-use super::{Failure, Verdict, output, print};
+use super::{Failure, Verdict, print};
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -13,34 +13,23 @@ pub(super) struct Args {
     namespace: String,
     #[command(flatten)]
     look: Look,
-    /// How to print it.
-    #[arg(
-        short = 'o',
-        long = "output",
-        value_name = "FORMAT",
-        default_value = "table",
-        help_heading = "Output"
-    )]
-    format: Format,
     #[command(flatten)]
-    output: Output,
+    formatted: Formatted,
 }
 
 pub(super) async fn explain(args: &Args) -> Result<Verdict, Failure> {
     let (snapshot, source) = args.look.one(&args.namespace).await?;
     let report = collect::report(&snapshot, source);
-    let text = match args.format {
-        Format::Table => explained(
+    let text = args.formatted.text(&report, |paint| {
+        explained(
             &report,
             &args.namespace,
             snapshot.config().excludes(&args.namespace),
-            args.output.paint(),
-        ),
-        Format::Json => output::data(&report, false)?,
-        Format::Yaml => output::data(&report, true)?,
-    };
+            paint,
+        )
+    })?;
     print(&text)?;
-    Ok(Verdict::of(&report, args.output.exit_zero))
+    Ok(Verdict::of(&report, args.formatted.output.exit_zero))
 }
 
 fn explained(report: &Report, name: &str, excluded: bool, paint: Paint) -> String {

@@ -42,13 +42,40 @@ impl Output {
 
 /// A format of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+enum Format {
     /// For people.
     Table,
     /// The documented schema, as JSON.
     Json,
     /// The same as YAML.
     Yaml,
+}
+
+/// How commands print that can print data too.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Formatted {
+    /// How to print it.
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FORMAT",
+        default_value = "table",
+        help_heading = "Output"
+    )]
+    format: Format,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+impl Formatted {
+    /// A value as it is to be printed: as a table, or as data.
+    pub(super) fn text(&self, value: &impl Serialize, table: impl FnOnce(Paint) -> String) -> Result<String, Failure> {
+        match self.format {
+            Format::Table => Ok(table(self.output.paint())),
+            Format::Json => data(value, false),
+            Format::Yaml => data(value, true),
+        }
+    }
 }
 
 /// A value as JSON or YAML.
