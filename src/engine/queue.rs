@@ -218,6 +218,14 @@ impl Queue {
         self.inner.lock().lanes[lane as usize].len()
     }
 
+    /// For how long the first key of a lane has been waiting.
+    pub fn oldest(&self, lane: Lane) -> Duration {
+        let inner = self.inner.lock();
+        let first = inner.lanes[lane as usize].front();
+        let since = first.and_then(|key| inner.waiting[lane as usize].get(key));
+        since.map(Instant::elapsed).unwrap_or_default()
+    }
+
     /// For how long the longest-running job has been running.
     pub fn longest_running(&self) -> Duration {
         let now = Instant::now();

@@ -172,6 +172,8 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                         }
                         shown = BTreeSet::new();
                         verify = verification(context.config.verification_interval, context.clock.jitter());
+                        let verified = context.metrics.verified.with_label_values(&[watched.name]);
+                        verified.set(context.clock.now().as_second());
                         progress.listed.store(true, Ordering::Release);
                         progress.changed.notify_waiters();
                     }
