@@ -127,6 +127,8 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &watched.resource),
         None => Api::all_with(context.client.clone(), &watched.resource),
     };
+    // From zero: Prometheus sees no increase in a series that begins with 1.
+    context.metrics.watch_failures.with_label_values(&[watched.name]);
     let begin = || Box::pin(watcher(api.clone(), watched.config.clone().page_size(PAGE)));
     let mut stream = begin();
     // When everything is listed anew, whatever the watch tells; never while a list is under way.
