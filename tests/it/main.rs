@@ -11,6 +11,7 @@
 
 mod access;
 mod admission;
+mod alerts;
 mod baselines;
 mod brake;
 mod chart;
