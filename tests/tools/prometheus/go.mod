@@ -2,6 +2,9 @@ module securitybaseline.dev/tests/tools/prometheus
 
 go 1.26.7
 
+// No discovery but by files: what the clients of clouds take to build is most of it.
+// build tags: remove_all_sd
+
 tool (
 	github.com/prometheus/prometheus/cmd/prometheus
 	github.com/prometheus/prometheus/cmd/promtool
