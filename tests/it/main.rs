@@ -26,6 +26,7 @@ mod faults;
 mod fights;
 mod membership;
 mod merging;
+mod metrics;
 mod network;
 mod normalisation;
 mod operator_writes;
