@@ -26,7 +26,7 @@ use tower::{BoxError, ServiceBuilder};
 
 use super::fence::Fenced;
 use super::lease::Leadership;
-use super::metrics::requests::Counted;
+use super::metrics::requests::Counting;
 use crate::core::text::bounded;
 
 /// How long it may take to connect.
@@ -108,7 +108,7 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result
 
 fn of(mut config: Config, leadership: Arc<Leadership>, requests: Option<IntCounterVec>) -> kube::Result<Client> {
     // Behind the fence: what it keeps back is not sent.
-    let counted = requests.map(|counter| layer_fn(move |inner| Counted::new(inner, counter.clone())));
+    let counted = requests.map(Counting);
     // What failed is tried again by the queue, which knows how long to wait and lets others work meanwhile. The client's
     // own retry would hold a worker up, and hide a write that was done although its answer was an error.
     config.default_retry = false;

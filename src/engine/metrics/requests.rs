@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use http::{Method, Request, Response};
 use prometheus::IntCounterVec;
-use tower::Service;
+use tower::{Layer, Service};
 
 /// A way to the API server on which requests are counted, by verb and the code of the answer.
 #[derive(Clone, Debug)]
@@ -15,10 +15,16 @@ pub struct Counted<S> {
     counter: IntCounterVec,
 }
 
-impl<S> Counted<S> {
-    /// Counts what goes through a service.
-    pub fn new(inner: S, counter: IntCounterVec) -> Self {
-        Self { inner, counter }
+/// Has the requests that go through a service counted.
+#[derive(Clone, Debug)]
+pub struct Counting(pub IntCounterVec);
+
+impl<S> Layer<S> for Counting {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        let counter = self.0.clone();
+        Counted { inner, counter }
     }
 }
 
@@ -38,13 +44,15 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let uri = request.uri();
         // One that is given up is one without an answer.
-        let mut counted = Count {
+        let counted = Count {
             counter: self.counter.clone(),
             verb: verb(request.method(), uri.path(), uri.query().unwrap_or_default()),
             code: None,
         };
         let sent = self.inner.call(request);
         Box::pin(async move {
+            // All of it: by its parts, it would be dropped here and now.
+            let mut counted = counted;
             let answer = sent.await;
             counted.code = answer.as_ref().ok().map(|answer| answer.status().as_u16());
             answer
@@ -164,16 +172,13 @@ mod tests {
     #[tokio::test]
     async fn a_request_is_counted_once_by_its_answer_or_as_one_without_an_answer() {
         let counter = IntCounterVec::new(prometheus::Opts::new("requests", "help"), &["verb", "code"]).unwrap();
-        let mut service = Counted::new(
-            tower::service_fn(|request: Request<()>| async move {
-                match request.uri().path() {
-                    "/api/v1/namespaces/fails" => Err("broken"),
-                    "/api/v1/namespaces/hangs" => std::future::pending().await,
-                    _ => Ok(Response::builder().status(404).body(()).unwrap()),
-                }
-            }),
-            counter.clone(),
-        );
+        let mut service = Counting(counter.clone()).layer(tower::service_fn(|request: Request<()>| async move {
+            match request.uri().path() {
+                "/api/v1/namespaces/fails" => Err("broken"),
+                "/api/v1/namespaces/hangs" => std::future::pending().await,
+                _ => Ok(Response::builder().status(404).body(()).unwrap()),
+            }
+        }));
         let ask = |name: &str| Request::get(format!("/api/v1/namespaces/{name}")).body(()).unwrap();
         service.call(ask("a")).await.unwrap();
         service.call(ask("fails")).await.unwrap_err();
