@@ -88,8 +88,9 @@ fn every_alert_has_a_runbook_that_says_what_to_do_and_every_runbook_an_alert() {
         let name = page.file_stem().unwrap().to_string_lossy().into_owned();
         let content = read(&page);
         let headings: Vec<&str> = content.lines().filter(|line| line.starts_with('#')).collect();
+        let title = format!("# {name}");
         let expected = [
-            &format!("# {name}"),
+            title.as_str(),
             "## Meaning",
             "## Impact",
             "## Diagnosis",

@@ -29,7 +29,11 @@ async fn a_change_that_waits_to_be_confirmed_is_told_until_it_is() {
     audited["mode"] = json!("Audit");
     set.baseline(audited).await;
     set.until("Ready", "True").await;
-    let waits = scene.alarm("AwaitingConfirmation", &[("baseline", &set.name)], &namespaces[0]);
+    let waits = scene.alarm(
+        "AwaitingConfirmation",
+        &[("baseline", set.name.as_str())],
+        &namespaces[0],
+    );
     waits.is_quiet().await;
     set.baseline(EVEN.clone()).await;
     waits.fires().await;
@@ -57,7 +61,7 @@ async fn a_change_that_waits_to_be_confirmed_is_told_until_it_is() {
 async fn a_suspended_baseline_is_told_when_it_lasts_until_it_is_resumed() {
     let scene = shared().await;
     let (set, namespace) = scene.holding("suspended", &EVEN).await;
-    let suspended = scene.alarm("Suspended", &[("baseline", &set.name)], &namespace);
+    let suspended = scene.alarm("Suspended", &[("baseline", set.name.as_str())], &namespace);
     suspended.is_quiet().await;
     let mut spec = EVEN.clone();
     spec["suspend"] = json!(true);

@@ -124,15 +124,19 @@ async fn drift_that_is_found_is_told_by_its_section_for_a_while() {
 async fn whoever_keeps_undoing_repairs_is_told_until_the_namespace_is_out_of_reach() {
     let scene = shared().await;
     let (set, namespace) = scene.holding("contested", &EVEN).await;
-    let contested = scene.alarm("Contested", &[("baseline", &set.name)], &namespace);
+    let contested = scene.alarm("Contested", &[("baseline", set.name.as_str())], &namespace);
     contested.is_quiet().await;
     let open = json!({"spec": {"ingress": [{}]}});
     for _ in 0..6 {
         merge(&set.admin, "NetworkPolicy", Some(&namespace), DENY, open.clone())
             .await
             .unwrap();
-        set.object_until("NetworkPolicy", &namespace, DENY, "is repaired", |p| {
-            p["spec"]["ingress"].is_null()
+        let opens = |policy: &Value| {
+            let rules = policy["spec"]["ingress"].as_array();
+            rules.is_some_and(|rules| rules.contains(&json!({})))
+        };
+        set.object_until("NetworkPolicy", &namespace, DENY, "is repaired", |policy| {
+            !opens(policy)
         })
         .await;
     }
@@ -147,7 +151,7 @@ async fn whoever_keeps_undoing_repairs_is_told_until_the_namespace_is_out_of_rea
 async fn a_policy_beside_a_default_deny_that_allows_everything_is_told_until_it_is_gone() {
     let scene = shared().await;
     let (set, namespace) = scene.holding("weakened", &EVEN).await;
-    let weakened = scene.alarm("Weakened", &[("baseline", &set.name)], &namespace);
+    let weakened = scene.alarm("Weakened", &[("baseline", set.name.as_str())], &namespace);
     weakened.is_quiet().await;
     let open = json!({"metadata": {"name": "open"}, "spec": {"podSelector": {}, "ingress": [{}]}});
     create(&set.admin, "NetworkPolicy", Some(&namespace), open)
@@ -171,7 +175,7 @@ async fn a_baseline_that_yields_to_an_older_one_is_told_until_it_does_not() {
     grant(scene.plane).await;
     let (set, namespace) = scene.holding("conflict", &role("get")).await;
     let younger = format!("{}-younger", set.name);
-    let conflict = scene.alarm("Conflict", &[("baseline", &younger)], &namespace);
+    let conflict = scene.alarm("Conflict", &[("baseline", younger.as_str())], &namespace);
     conflict.is_quiet().await;
     set.older_than(0, std::slice::from_ref(&namespace)).await;
     set.baseline_named(&younger, role("update")).await.unwrap();
@@ -186,7 +190,7 @@ async fn a_baseline_that_yields_to_an_older_one_is_told_until_it_does_not() {
 async fn a_namespace_that_lost_its_label_is_told_until_it_has_it_again() {
     let scene = shared().await;
     let (set, namespace) = scene.holding("deselected", &EVEN).await;
-    let deselected = scene.alarm("Deselected", &[("baseline", &set.name)], &namespace);
+    let deselected = scene.alarm("Deselected", &[("baseline", set.name.as_str())], &namespace);
     deselected.is_quiet().await;
     labelled(&set, &namespace, &Value::Null).await;
     deselected.fires().await;

@@ -13,11 +13,11 @@ async fn an_exception_that_ends_soon_is_told_by_its_name_until_it_is_gone() {
     // A day is 24 minutes here.
     let later = exception(&set, &[&namespace], &waive, 3600).await;
     let soon = exception(&set, &[&namespace], &waive, 600).await;
-    let expiring = scene.alarm("ExceptionExpiringSoon", &[("exception", &soon)], &namespace);
+    let expiring = scene.alarm("ExceptionExpiringSoon", &[("exception", soon.as_str())], &namespace);
     expiring.fires().await;
     expiring.runbook().await;
     scene
-        .alarm("ExceptionExpiringSoon", &[("exception", &later)], &namespace)
+        .alarm("ExceptionExpiringSoon", &[("exception", later.as_str())], &namespace)
         .is_quiet()
         .await;
     delete(&set.admin, "BaselineException", None, &soon).await;

@@ -116,10 +116,9 @@ async fn a_watch_that_may_not_list_and_then_an_api_server_that_fails_are_told_un
     let role: Value = serde_json::from_str(&role).unwrap();
     let mut without = role.clone();
     for rule in without["rules"].as_array_mut().unwrap() {
-        let resources = rule["resources"].as_array_mut();
-        resources
-            .map(|resources| resources.retain(|resource| resource != "limitranges"))
-            .unwrap_or_default();
+        if let Some(resources) = rule["resources"].as_array_mut() {
+            resources.retain(|resource| resource != "limitranges");
+        }
     }
     write_role(&scene.plane, &without).await;
     down.fires().await;
@@ -147,11 +146,8 @@ async fn a_watch_that_may_not_list_and_then_an_api_server_that_fails_are_told_un
 
 /// Puts the rules of a ClusterRole as they are in this one.
 async fn write_role(plane: &ControlPlane, role: &Value) {
-    let rules: Vec<&Value> = role["rules"].as_array().unwrap().iter().collect();
-    let rules: Vec<&Value> = rules
-        .into_iter()
-        .filter(|rule| rule["resources"] != json!([]))
-        .collect();
+    let rules = role["rules"].as_array().unwrap().iter();
+    let rules: Vec<&Value> = rules.filter(|rule| rule["resources"] != json!([])).collect();
     let patch = json!([{"op": "replace", "path": "/rules", "value": rules}]).to_string();
     let args = [
         "patch",
