@@ -406,6 +406,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_lane_tells_for_how_long_its_oldest_key_has_been_waiting() {
+        let queue = Queue::default();
+        assert_eq!(queue.oldest(Lane::Repair), Duration::ZERO);
+        queue.push(key("a"), Lane::Repair);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        queue.push(key("b"), Lane::Repair);
+        queue.push(key("a"), Lane::Repair);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(queue.oldest(Lane::Repair), Duration::from_secs(7));
+        assert_eq!(queue.oldest(Lane::Status), Duration::ZERO);
+        let _a = queue.next().await;
+        assert_eq!(queue.oldest(Lane::Repair), Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_full_lane_starves_no_other() {
         let queue = Queue::default();
         for i in 0..100 {
