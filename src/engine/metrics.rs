@@ -232,7 +232,7 @@ impl Metrics {
         let (registry, mut described) = r.done();
         described.push(NAMESPACE_STATE);
         described.sort_by_key(|d| d.name);
-        metrics.from_zero();
+        metrics.show_zeros();
         Ok(Self {
             registry,
             described,
@@ -241,7 +241,7 @@ impl Metrics {
     }
 
     /// Shows what may be counted before it is: Prometheus sees no increase in a series that begins with 1.
-    fn from_zero(&self) {
+    fn show_zeros(&self) {
         for control in REGISTRY {
             for counter in [&self.detected, &self.repaired] {
                 counter.with_label_values(&[control.section()]);

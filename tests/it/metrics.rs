@@ -131,6 +131,10 @@ async fn a_namespace_has_a_series_of_its_own_only_where_the_configuration_asks_f
         config["metrics"]["namespaceLabel"] = json!(true);
     });
     let stage = asked.await.unwrap();
+    assert!(
+        !stage.operator.metrics().await.unwrap().contains("namespace=\""),
+        "none is held yet"
+    );
     let set = Set::new(&plane, "asked").await;
     let namespace = set.namespace(&plane, "a").await;
     set.baseline(quota("Enforce")).await;

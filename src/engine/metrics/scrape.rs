@@ -48,7 +48,10 @@ pub fn take(context: &Context, watches: &[(&'static str, bool, Arc<Progress>)]) 
         states.with_label_values(&[namespace, state(standing)]).set(1);
     }
     drop(index);
-    states.collect()
+    let mut families = states.collect();
+    // A metric without any sample cannot be written.
+    families.retain(|family| !family.get_metric().is_empty());
+    families
 }
 
 /// The state in the label of a metric.
