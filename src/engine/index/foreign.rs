@@ -54,7 +54,7 @@ impl Index {
 
     /// The objects of a kind that undo something, as namespace and name.
     pub fn foreign_of(&self, kind: &'static ChildKind) -> BTreeSet<(String, String)> {
-        let of = |(namespace, entry): (&Arc<str>, &NamespaceEntry)| {
+        let of = |(namespace, entry): (&Arc<str>, &Box<NamespaceEntry>)| {
             let of_kind = entry.foreign.keys().filter(|id| id.kind == kind);
             of_kind
                 .map(|id| (namespace.to_string(), id.name.clone()))
