@@ -417,13 +417,14 @@ impl Index {
         }
     }
 
-    /// The names of all namespaces that are known to exist.
-    pub fn namespace_names(&self) -> BTreeSet<String> {
-        self.namespaces
-            .iter()
-            .filter(|(_, e)| e.facts.is_some())
-            .map(|(n, _)| n.to_string())
-            .collect()
+    /// The namespaces that are known to exist, of those that are picked by their names.
+    pub fn existing(&self, pick: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
+        self.names(|_, name, entry| entry.facts.is_some() && pick(name))
+    }
+
+    /// Whether a namespace is known to exist.
+    pub fn exists(&self, name: &str) -> bool {
+        self.namespaces.get(name).is_some_and(|entry| entry.facts.is_some())
     }
 
     /// What is true of the cluster.

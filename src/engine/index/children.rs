@@ -186,17 +186,18 @@ impl Index {
         }
     }
 
-    /// The live children of a kind, as namespace and name.
-    pub fn children_of(&self, kind: &'static ChildKind) -> BTreeSet<(String, String)> {
-        let live = |(name, entry): (&Arc<str>, &Box<NamespaceEntry>)| {
-            let of_kind = entry
-                .children
-                .iter()
-                .filter(|(id, child)| id.kind == kind && child.live.is_some());
-            of_kind
-                .map(|(id, _)| (name.to_string(), id.name.clone()))
-                .collect::<Vec<_>>()
-        };
-        self.namespaces.iter().flat_map(live).collect()
+    /// The objects of a kind of which something is kept, live children and what undoes a control, of those that are picked
+    /// by namespace and name: those two.
+    pub fn objects_of(&self, kind: &'static ChildKind, pick: impl Fn(&str, &str) -> bool) -> Vec<(String, String)> {
+        let mut objects = Vec::new();
+        for (namespace, entry) in &self.namespaces {
+            let is_live = |id: &ChildId| entry.children.get(id).is_some_and(|child| child.live.is_some());
+            let live = entry.children.keys().map(|id| &**id).filter(|id| is_live(id));
+            let foreign = entry.foreign.keys().filter(|id| !is_live(id));
+            let of_kind = live.chain(foreign).filter(|id| id.kind == kind);
+            let picked = of_kind.filter(|id| pick(namespace, &id.name));
+            objects.extend(picked.map(|id| (namespace.to_string(), id.name.clone())));
+        }
+        objects
     }
 }

@@ -98,13 +98,9 @@ impl Index {
         self.excludes(namespace) && entry.facts.is_some() && entry.report.is_some() && !told
     }
 
-    /// The namespaces that have a report.
-    pub fn reported(&self) -> BTreeSet<String> {
-        self.namespaces
-            .iter()
-            .filter(|(_, e)| e.report.is_some())
-            .map(|(n, _)| n.to_string())
-            .collect()
+    /// The namespaces that have a report, of those that are picked by their names.
+    pub fn reported(&self, pick: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
+        self.names(|_, name, entry| entry.report.is_some() && pick(name))
     }
 
     /// The report of a namespace, as it was last seen or written.
