@@ -233,7 +233,12 @@ impl Index {
 
     /// Keeps holding what the configuration excludes now, if that is too much at once.
     fn brake_exclusions(&mut self) {
-        let held = |entry: &NamespaceEntry| entry.prior.as_ref().is_some_and(|prior| !prior.rest().members.is_empty());
+        let held = |entry: &NamespaceEntry| {
+            entry
+                .prior
+                .as_ref()
+                .is_some_and(|prior| !prior.rest().members.is_empty())
+        };
         let held: Vec<&Arc<str>> = self
             .namespaces
             .iter()
@@ -456,6 +461,8 @@ pub use exceptions::ExceptionEntry;
 mod effective_tests;
 #[cfg(test)]
 mod exceptions_tests;
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]

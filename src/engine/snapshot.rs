@@ -199,7 +199,12 @@ impl Snapshot {
     pub fn namespaces(&self) -> Vec<String> {
         let index = self.context.index.lock();
         let mut names: std::collections::BTreeSet<String> = index.selected().iter().map(ToString::to_string).collect();
-        names.extend(index.reported(|name| index.exists(name)).iter().map(ToString::to_string));
+        names.extend(
+            index
+                .reported(|name| index.exists(name))
+                .iter()
+                .map(ToString::to_string),
+        );
         names.into_iter().collect()
     }
 

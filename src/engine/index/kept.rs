@@ -36,6 +36,11 @@ impl<T: ?Sized> Default for Pool<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Pool<T> {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// The one that is kept of this value.
     pub(super) fn share<V: Borrow<T> + Into<Arc<T>>>(&mut self, value: V) -> Arc<T> {
         if let Some(known) = self.known.get(value.borrow()) {
@@ -169,7 +174,9 @@ impl Facts {
             name: name.to_owned(),
             uid: self.uid.to_string(),
             created: self.created,
-            labels: labels.map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+            labels: labels
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
             our_labels: (*self.our_labels).clone(),
             claims: (*self.claims).clone(),
             terminating: self.terminating,

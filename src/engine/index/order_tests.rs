@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::core::select::Labels;
 use crate::controls::kind_named;
+use crate::core::select::Labels;
 
 const KIND: &str = "ResourceQuota";
 
@@ -125,7 +125,15 @@ fn what_was_read_is_no_proof_of_what_is_newer() {
 fn a_namespace_is_as_its_newest_version_says() {
     let namespace = |version: u64, level: &str| json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": version.to_string(), "labels": {"level": level}}});
     let mut index = index();
-    let level = |index: &Index| index.namespaces["a"].facts.as_ref().unwrap().value("level").unwrap().to_owned();
+    let level = |index: &Index| {
+        index.namespaces["a"]
+            .facts
+            .as_ref()
+            .unwrap()
+            .value("level")
+            .unwrap()
+            .to_owned()
+    };
     index.namespace_seen(&namespace(12, "restricted"));
     assert!(
         !index.namespace_seen(&namespace(11, "privileged")),

@@ -94,7 +94,10 @@ impl Index {
         let Some(entry) = self.namespaces.get(namespace) else {
             return false;
         };
-        let told = entry.prior.as_ref().is_none_or(|prior| is_excluded(&prior.rest().conditions));
+        let told = entry
+            .prior
+            .as_ref()
+            .is_none_or(|prior| is_excluded(&prior.rest().conditions));
         self.excludes(namespace) && entry.facts.is_some() && entry.report.is_some() && !told
     }
 

@@ -61,9 +61,18 @@ impl Index {
             prior,
             foreign: entry.foreign.clone(),
             admitted: entry.admitted(),
-            preflight: entry.preflight.iter().map(|(section, checked)| (*section, checked.clone())).collect(),
+            preflight: entry
+                .preflight
+                .iter()
+                .map(|(section, checked)| (*section, checked.clone()))
+                .collect(),
             fights: entry.fights.clone(),
-            ..World::bare(entry.facts.as_ref()?.open(name), members.holding, self.cluster.clone(), now)
+            ..World::bare(
+                entry.facts.as_ref()?.open(name),
+                members.holding,
+                self.cluster.clone(),
+                now,
+            )
         })
     }
 
@@ -137,7 +146,10 @@ impl Index {
             return;
         };
         // Events may have told of something newer while it was read: it would prove what is no longer so.
-        let newest = child.live.as_ref().is_some_and(|live| live.resource_version == *version);
+        let newest = child
+            .live
+            .as_ref()
+            .is_some_and(|live| live.resource_version == *version);
         if newest && child.evidence.replace(Arc::new(object)).is_none() {
             self.evidence += 1;
         }
@@ -199,7 +211,10 @@ impl Index {
             return;
         };
         for section in &plan.sections {
-            let turn = section.rollout.as_ref().and_then(|uid| entry.turns.get_mut(uid.as_str()));
+            let turn = section
+                .rollout
+                .as_ref()
+                .and_then(|uid| entry.turns.get_mut(uid.as_str()));
             if let Some(turn) = turn {
                 turn.tried |= plan.actions.iter().any(|action| action.section == section.section);
             }
