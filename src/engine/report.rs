@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Api;
+use http::HeaderValue;
+use http::header::ACCEPT;
 use kube::api::PostParams;
+use kube::core::PartialObjectMeta;
+use kube::core::request::Request as Resource;
+use kube::{Api, Client};
 
 use super::Context;
 use super::baselines::PATIENCE;
@@ -21,6 +25,9 @@ use crate::core::settle::{Attempt, continued, excluded, meaning, settle};
 /// The pause before a report that could not be written is tried again; a longer one where it was refused.
 const RETRY: Duration = Duration::from_secs(5);
 const REFUSED: Duration = Duration::from_secs(60);
+/// Asks for an object's metadata instead of the object
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches>).
+const METADATA_ALONE: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// How soon work that a report comes upon is done.
 const HAND_ON: Duration = Duration::from_millis(20);
 /// How long a conflicting report waits for the watch to bring the newer one.
@@ -75,7 +82,7 @@ async fn let_go(context: &Context, name: &Arc<str>) {
     let (told, done) = match in_time(api.get(BaselineReport::NAME)).await {
         Ok(mut report) => {
             let status = excluded(report.status.take().unwrap_or_default(), context.clock.now());
-            (meaning(&status), replace(&api, report, status).await)
+            (meaning(&status), replace(api.clone(), report, status).await)
         }
         Err(error) => (Digest::unseen(), Err(error)),
     };
@@ -140,8 +147,9 @@ async fn write(
     );
     let Some(seen) = seen else {
         report.status = Some(status.clone());
-        let created = in_time(api.create(&params(), &report)).await?;
-        return Ok(Written::of(created, status));
+        let body = serde_json::to_vec(&report).map_err(kube::Error::SerdeError)?;
+        let request = Resource::new(api.resource_url()).create(&params(), body);
+        return sent(api.into_client(), request, status).await;
     };
     if seen.continued {
         // The index keeps the ledger's totals; its records are only in the report itself.
@@ -150,32 +158,42 @@ async fn write(
     }
     report.metadata.uid = Some(seen.uid);
     report.metadata.resource_version = Some(seen.resource_version);
-    replace(&api, report, status).await
+    replace(api, report, status).await
 }
 
 async fn replace(
-    api: &Api<BaselineReport>,
+    api: Api<BaselineReport>,
     mut report: BaselineReport,
     status: BaselineReportStatus,
 ) -> kube::Result<Written> {
     report.status = Some(status.clone());
-    let replaced = in_time(api.replace(BaselineReport::NAME, &params(), &report)).await?;
-    Ok(Written::of(replaced, status))
+    let body = serde_json::to_vec(&report).map_err(kube::Error::SerdeError)?;
+    let request = Resource::new(api.resource_url()).replace(BaselineReport::NAME, &params(), body);
+    sent(api.into_client(), request, status).await
+}
+
+/// Sends a report. Of what the API server stored only the metadata is asked for: to write out a whole report once more
+/// costs it more than anything else of the request.
+async fn sent(
+    client: Client,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    status: BaselineReportStatus,
+) -> kube::Result<Written> {
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    request
+        .headers_mut()
+        .insert(ACCEPT, HeaderValue::from_static(METADATA_ALONE));
+    let reply: PartialObjectMeta<BaselineReport> = in_time(client.request(request)).await?;
+    Ok(Written {
+        uid: reply.metadata.uid.unwrap_or_default(),
+        version: reply.metadata.resource_version.unwrap_or_default(),
+        status,
+    })
 }
 
 fn params() -> PostParams {
     PostParams {
         dry_run: false,
         field_manager: Some(FIELD_MANAGER.to_owned()),
-    }
-}
-
-impl Written {
-    fn of(reply: BaselineReport, status: BaselineReportStatus) -> Self {
-        Self {
-            uid: reply.metadata.uid.unwrap_or_default(),
-            version: reply.metadata.resource_version.unwrap_or_default(),
-            status,
-        }
     }
 }

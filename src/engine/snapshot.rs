@@ -199,14 +199,18 @@ impl Snapshot {
     pub fn namespaces(&self) -> Vec<String> {
         let index = self.context.index.lock();
         let mut names: std::collections::BTreeSet<String> = index.selected().iter().map(ToString::to_string).collect();
-        let there = index.namespace_names();
-        names.extend(index.reported().into_iter().filter(|name| there.contains(name)));
+        names.extend(
+            index
+                .reported(|name| index.exists(name))
+                .iter()
+                .map(ToString::to_string),
+        );
         names.into_iter().collect()
     }
 
     /// Whether a namespace exists.
     pub fn exists(&self, namespace: &str) -> bool {
-        self.context.index.lock().namespace_names().contains(namespace)
+        self.context.index.lock().exists(namespace)
     }
 
     /// What the operator's report of a namespace says, if there is one.
