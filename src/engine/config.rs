@@ -46,6 +46,8 @@ pub struct Config {
     pub contested_pause_seconds: u32,
     /// What holds for all exceptions.
     pub exceptions: Exceptions,
+    /// What the metrics tell.
+    pub metrics: Metrics,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
     #[serde(skip)]
     pub own_namespace: String,
@@ -63,6 +65,14 @@ pub struct Brake {
     /// The most namespaces that are held and that `excludedNamespaces` may let go when the operator starts with it, where
     /// that is above the other two.
     pub confirmed_exclusions: u32,
+}
+
+/// What the metrics tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Whether there is one metric with a sample for each namespace that some baseline holds.
+    pub namespace_label: bool,
 }
 
 /// How fast namespaces that exist already are enforced for the first time.
@@ -167,6 +177,7 @@ impl Default for Config {
             rollout: Rollout::default(),
             contested_pause_seconds: 300,
             exceptions: Exceptions::default(),
+            metrics: Metrics::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
     }
@@ -402,6 +413,7 @@ mod tests {
             ("exceptions: {maxDuration: 30d}", "write hours, such as 720h"),
             ("exceptions: {maxDuration: 720}", "write hours, such as 720h"),
             ("exceptions: {max: 720h}", "max"),
+            ("metrics: {namespaceLabels: true}", "namespaceLabels"),
             (
                 "clusterDNS: {nodeLocalAddresses: [169.254.20.10/32]}",
                 "nodeLocalAddresses",

@@ -5,6 +5,7 @@
 
 mod baselines;
 mod children;
+mod coverage;
 mod exceptions;
 mod foreign;
 mod kept;

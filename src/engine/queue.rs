@@ -218,6 +218,14 @@ impl Queue {
         self.inner.lock().lanes[lane as usize].len()
     }
 
+    /// For how long the first key of a lane has been waiting.
+    pub fn oldest(&self, lane: Lane) -> Duration {
+        let inner = self.inner.lock();
+        let first = inner.lanes[lane as usize].front();
+        let since = first.and_then(|key| inner.waiting[lane as usize].get(key));
+        since.map(Instant::elapsed).unwrap_or_default()
+    }
+
     /// For how long the longest-running job has been running.
     pub fn longest_running(&self) -> Duration {
         let now = Instant::now();
@@ -395,6 +403,21 @@ mod tests {
         queue.done(&first);
         let again = queue.next().await;
         assert_eq!((name(&again), again.lane), ("a".to_owned(), Lane::Repair));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_tells_for_how_long_its_oldest_key_has_been_waiting() {
+        let queue = Queue::default();
+        assert_eq!(queue.oldest(Lane::Repair), Duration::ZERO);
+        queue.push(key("a"), Lane::Repair);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        queue.push(key("b"), Lane::Repair);
+        queue.push(key("a"), Lane::Repair);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(queue.oldest(Lane::Repair), Duration::from_secs(7));
+        assert_eq!(queue.oldest(Lane::Status), Duration::ZERO);
+        let _a = queue.next().await;
+        assert_eq!(queue.oldest(Lane::Repair), Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,7 +48,8 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         let mut index = context.index.lock();
         let verdict = gate::judge(index.fleet());
         // What is seen first by a read for this report is told by it, and counted.
-        index.update_attempt(name, |attempt| attempt.saw(&world, &plan));
+        let drifted = index.update_attempt(name, |attempt| attempt.saw(&world, &plan));
+        context.metrics.drifted(&drifted);
         let attempt = index.attempt(name);
         let settled = settle(&world, &plan, &attempt, verdict);
         // A read for this report may have been the first to see a change; its event is nothing new then. What is still to

@@ -61,7 +61,10 @@ pub enum RunError {
 pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<Terms>) -> Result<(), RunError> {
     let leadership = Arc::new(election.map_or_else(Leadership::alone, |_| Leadership::elected()));
     let clock = Arc::new(SystemClock);
-    let client = client(leadership.clone()).await.map_err(RunError::Cluster)?;
+    let metrics = Metrics::new()?;
+    let client = client(leadership.clone(), metrics.requests.clone())
+        .await
+        .map_err(RunError::Cluster)?;
     let candidate = election.map(|terms| {
         let (namespace, leadership) = (&config.own_namespace, leadership.clone());
         Arc::new(Candidate::new(
@@ -84,7 +87,7 @@ pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<
         pace: Pace::default(),
         index: Mutex::new(Index::new(config.clone())),
         queue: Queue::new(config.workers),
-        metrics: Metrics::new()?,
+        metrics,
         events,
         clock,
         leadership,
@@ -92,6 +95,8 @@ pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<
         client,
     });
     context.metrics.stopped.set(i64::from(context.config.stop));
+    let interval = context.config.verification_interval.as_secs();
+    context.metrics.verification_interval.set(interval);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %context.config.listen, "the operator starts");
 
     let mut tasks = JoinSet::new();

@@ -149,6 +149,8 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &watched.resource),
         None => Api::all_with(context.client.clone(), &watched.resource),
     };
+    // From zero: Prometheus sees no increase in a series that begins with 1.
+    context.metrics.watch_failures.with_label_values(&[watched.name]);
     let begin = || Box::pin(watcher(api.clone(), watched.config.clone().page_size(PAGE)));
     let mut stream = begin();
     // When everything is listed anew, whatever the watch tells; never while a list is under way.
@@ -194,6 +196,8 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                         }
                         shown = Shown::default();
                         verify = verification(context.config.verification_interval, context.clock.jitter());
+                        let verified = context.metrics.verified.with_label_values(&[watched.name]);
+                        verified.set(context.clock.now().as_second());
                         progress.listed.store(true, Ordering::Release);
                         progress.changed.notify_waiters();
                     }

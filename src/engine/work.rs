@@ -113,7 +113,8 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let now = context.clock.now();
     let retries = {
         let mut index = context.index.lock();
-        index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
+        let drifted = index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
+        context.metrics.drifted(&drifted);
         index.fought(name, &plan, &run.done, now);
         index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)))
     };

@@ -11,6 +11,7 @@
 
 mod access;
 mod admission;
+mod alerts;
 mod baselines;
 mod brake;
 mod chart;
@@ -25,6 +26,7 @@ mod faults;
 mod fights;
 mod membership;
 mod merging;
+mod metrics;
 mod network;
 mod normalisation;
 mod operator_writes;

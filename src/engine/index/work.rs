@@ -302,11 +302,10 @@ impl Index {
         self.namespaces.get(name).map(|e| e.attempt.clone()).unwrap_or_default()
     }
 
-    /// Changes what came of attempts.
-    pub fn update_attempt(&mut self, name: &str, update: impl FnOnce(&mut Attempt)) {
-        if let Some(entry) = self.namespaces.get_mut(name) {
-            update(&mut entry.attempt);
-        }
+    /// Changes what came of attempts. Answers what the change does.
+    pub fn update_attempt<T: Default>(&mut self, name: &str, update: impl FnOnce(&mut Attempt) -> T) -> T {
+        let entry = self.namespaces.get_mut(name);
+        entry.map(|entry| update(&mut entry.attempt)).unwrap_or_default()
     }
 
     /// Has a namespace left alone for so long: the API server asked for that.
