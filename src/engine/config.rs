@@ -46,6 +46,8 @@ pub struct Config {
     pub contested_pause_seconds: u32,
     /// What holds for all exceptions.
     pub exceptions: Exceptions,
+    /// Whether PolicyReports or Reports are written.
+    pub policy_reports: PolicyReports,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
     #[serde(skip)]
     pub own_namespace: String,
@@ -122,6 +124,16 @@ pub enum LogFormat {
     Text,
 }
 
+/// Whether PolicyReports (`wgpolicyk8s.io`) or Reports (`openreports.io`) are written for other tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum PolicyReports {
+    /// Where the cluster has one of the kinds.
+    #[default]
+    Auto,
+    /// Never, and it is not looked whether the cluster has them.
+    Off,
+}
+
 /// Why a configuration is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -167,6 +179,7 @@ impl Default for Config {
             rollout: Rollout::default(),
             contested_pause_seconds: 300,
             exceptions: Exceptions::default(),
+            policy_reports: PolicyReports::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
     }
@@ -389,6 +402,7 @@ mod tests {
             ("verificationInterval: 721h", "verificationInterval"),
             ("verificationInterval: 6", "write hours"),
             ("contestedPauseSeconds: 3601", "contestedPauseSeconds"),
+            ("policyReports: On", "Auto"),
             ("brake: {percent: 101}", "brake.percent"),
             ("brake: {namespace: 1}", "namespace"),
             ("rollout: {maxNamespacesPerMinute: 0}", "rollout.maxNamespacesPerMinute"),

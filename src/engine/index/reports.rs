@@ -19,6 +19,7 @@ impl Index {
             uid: uid.to_owned(),
             resource_version: version.to_owned(),
             meaning,
+            troubles: Troubles::of(status),
         });
         let told = facts::prior(status);
         match &mut entry.prior {
@@ -52,6 +53,7 @@ impl Index {
             uid: uid.to_owned(),
             resource_version: version.to_owned(),
             meaning: told,
+            troubles: Troubles::of(status),
         });
         entry.prior = Some(facts::prior(status));
         entry.reported = Some(Instant::now());
@@ -114,6 +116,7 @@ impl Index {
             uid: report.uid.clone(),
             resource_version: report.resource_version.clone(),
             meaning: report.meaning,
+            troubles: report.troubles,
             continued: entry.prior.as_ref().is_some_and(|p| p.drift.total > 0 || p.taken_over),
         })
     }
