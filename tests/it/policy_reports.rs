@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use self::crds::{Kind, OPEN_REPORT, POLICY_REPORT};
 use crate::oracles::{PATIENCE, ends_well, quiet, requests, settled};
-use crate::stage::{BINARY, LABEL, Set, api, condition, create, delete, get, merge, unbraked};
-use crate::support::{ControlPlane, Stage};
+use crate::stage::{BINARY, LABEL, Set, api, condition, create, delete, file, get, merge, unbraked};
+use crate::support::{ControlPlane, Stage, blocks};
 
 const NAME: &str = "security-baseline-report";
 
@@ -33,6 +33,24 @@ fn two(mode: &str) -> Value {
         "networkIsolation": {"defaultDeny": ["Ingress"]},
         "resourceQuotas": {"items": [{"name": "pods", "hard": {"pods": 5}}]},
     })
+}
+
+#[tokio::test]
+async fn the_commands_on_the_page_about_them_work() {
+    let (plane, _stage) = with(&[POLICY_REPORT]).await;
+    let set = Set::new(&plane, "polrpage").await;
+    plane.namespace("team-a", &[(LABEL, &set.name)]).await.unwrap();
+    set.baseline(two("Audit")).await;
+    set.present("PolicyReport", "team-a", NAME).await;
+    let page = std::fs::read_to_string(file("docs/policy-reports.md")).unwrap();
+    let blocks = blocks(&page, "<!-- run where the kind is -->");
+    assert_eq!(blocks.len(), 2);
+    // The first removes what the second shows, and what is removed comes back while the operator runs.
+    for block in &blocks {
+        set.present("PolicyReport", "team-a", NAME).await;
+        let path = std::env::var("PATH").unwrap();
+        block.run("policy-reports.md", plane.admin_kubeconfig(), &path).await;
+    }
 }
 
 /// How many results came out so.
