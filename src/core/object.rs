@@ -312,7 +312,10 @@ impl Digest {
 
     /// Its first half, which is enough where only a few are told apart.
     pub fn short(&self) -> u64 {
-        self.0.iter().take(8).fold(0, |short, byte| (short << 8) | u64::from(*byte))
+        self.0
+            .iter()
+            .take(8)
+            .fold(0, |short, byte| (short << 8) | u64::from(*byte))
     }
 
     /// Reads what [`fmt::Display`] wrote.

@@ -11,8 +11,8 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
-pub use self::troubles::Troubles;
 use self::troubles::Trouble;
+pub use self::troubles::Troubles;
 use super::work::in_time;
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineExceptionStatus, BaselineReport, SecurityBaselineStatus};

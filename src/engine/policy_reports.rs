@@ -70,7 +70,10 @@ impl PolicyReports {
                 *serving = serves;
             }
         }
-        let chosen = FORMS.iter().zip(*served).find_map(|(form, serving)| serving.then_some(form));
+        let chosen = FORMS
+            .iter()
+            .zip(*served)
+            .find_map(|(form, serving)| serving.then_some(form));
         self.form.send_if_modified(|now| {
             let news = *now != chosen;
             *now = chosen;

@@ -75,7 +75,12 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>, lane: Lane) {
 
 /// Says in the report of a namespace that the configuration excludes that nobody looks after it any more.
 async fn let_go(context: &Context, name: &Arc<str>, lane: Lane) {
-    let before = context.index.lock().report(name).map(|seen| seen.troubles).unwrap_or_default();
+    let before = context
+        .index
+        .lock()
+        .report(name)
+        .map(|seen| seen.troubles)
+        .unwrap_or_default();
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), name);
     let (told, done) = match in_time(api.get(BaselineReport::NAME)).await {
         Ok(mut report) => {

@@ -16,7 +16,10 @@ use crate::support::eventually;
 type Told = BTreeMap<(String, String, String), i64>;
 
 async fn events(admin: &Client, namespace: Option<&str>) -> Vec<Value> {
-    let list = api(admin, "Event", namespace).list(&ListParams::default()).await.unwrap();
+    let list = api(admin, "Event", namespace)
+        .list(&ListParams::default())
+        .await
+        .unwrap();
     let all = list.items.into_iter().map(|event| serde_json::to_value(event).unwrap());
     all.filter(|event| event["reportingController"] == "security-baseline-operator")
         .collect()
@@ -105,7 +108,10 @@ async fn a_tenant_reads_what_is_wrong_in_its_namespace_and_that_it_is_mended_eac
     until_told(admin, deselected, ("Warning", "Deselected", "Deselected"), 1).await;
     let notes = events(admin, Some(deselected)).await;
     let note = notes[0]["note"].as_str().unwrap();
-    assert!(note.contains(&set.name) && note.contains("releasedNamespaces"), "{note}");
+    assert!(
+        note.contains(&set.name) && note.contains("releasedNamespaces"),
+        "{note}"
+    );
     settled(&plane, &set).await;
 
     // None of it is told again.

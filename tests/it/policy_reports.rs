@@ -75,7 +75,9 @@ async fn is_valid(plane: &ControlPlane, set: &Set, kind: Kind, namespace: &str) 
     let sent = plane.audit().since(crate::support::audit::Mark::START).unwrap();
     let mut bodies = sent.into_iter().filter_map(|request| {
         let about = crate::oracles::about(set, &request) && request.namespace.as_deref() == Some(namespace);
-        request.body.filter(|body| about && body["kind"] == kind.kind && body["results"].is_array())
+        request
+            .body
+            .filter(|body| about && body["kind"] == kind.kind && body["results"].is_array())
     });
     let mut body = bodies.next_back().expect("nothing was sent");
     let metadata = body["metadata"].as_object_mut().unwrap();
@@ -110,8 +112,10 @@ async fn a_namespace_has_one_valid_report_that_changes_once_with_a_finding_and_n
     // What is repaired at once changes the ledger, and nothing that is so or not.
     let before = get(&set.admin, "PolicyReport", Some(namespace), NAME).await.unwrap();
     delete(&set.admin, "ResourceQuota", Some(namespace), "security-baseline-pods").await;
-    set.report_until(namespace, "counts the repair", |r| r["status"]["drift"]["repaired"] == 1)
-        .await;
+    set.report_until(namespace, "counts the repair", |r| {
+        r["status"]["drift"]["repaired"] == 1
+    })
+    .await;
     settled(&plane, &set).await;
     let after = get(&set.admin, "PolicyReport", Some(namespace), NAME).await.unwrap();
     assert_eq!(version(&after), version(&before));
@@ -119,7 +123,9 @@ async fn a_namespace_has_one_valid_report_that_changes_once_with_a_finding_and_n
     // A tenant's policy that undoes the deny is a finding; the report changes once, and back once.
     let mark = plane.audit().mark().unwrap();
     let open = json!({"metadata": {"name": "open"}, "spec": {"podSelector": {}, "ingress": [{}]}});
-    create(&set.admin, "NetworkPolicy", Some(namespace), open).await.unwrap();
+    create(&set.admin, "NetworkPolicy", Some(namespace), open)
+        .await
+        .unwrap();
     let found = set
         .object_until("PolicyReport", namespace, NAME, "tells the finding", |r| {
             r["summary"]["fail"] == 1
@@ -174,9 +180,15 @@ async fn a_report_goes_when_no_baseline_holds_its_namespace_any_more_and_only_if
     for namespace in &namespaces {
         set.present("PolicyReport", namespace, NAME).await;
     }
-    merge(&set.admin, "Namespace", None, let_go, json!({"metadata": {"labels": {LABEL: null}}}))
-        .await
-        .unwrap();
+    merge(
+        &set.admin,
+        "Namespace",
+        None,
+        let_go,
+        json!({"metadata": {"labels": {LABEL: null}}}),
+    )
+    .await
+    .unwrap();
     // While it is held all the same, the report says that it tried to walk out.
     set.object_until("PolicyReport", let_go, NAME, "tells it", |r| {
         let walked_out = |result: &Value| result["rule"] == "SB-GEN-304";
@@ -229,7 +241,9 @@ async fn a_list_of_results_is_bounded_beside_a_true_summary() {
     }))
     .await;
     let report = set
-        .object_until("Report", &namespace, NAME, "tells all", |r| r["summary"]["fail"].as_i64() > Some(100))
+        .object_until("Report", &namespace, NAME, "tells all", |r| {
+            r["summary"]["fail"].as_i64() > Some(100)
+        })
         .await;
     let [pass, fail, warn, error, skip] = counts(&report);
     let listed = report["results"].as_array().unwrap().len();
@@ -240,10 +254,16 @@ async fn a_list_of_results_is_bounded_beside_a_true_summary() {
     assert_eq!(*left_out, json!((all - 100).to_string()));
     let told = set.report_until(&namespace, "is there", |_| true).await;
     let controls = told["status"]["controls"].as_array().unwrap();
-    let findings: usize = controls.iter().map(|c| c["findings"].as_array().map_or(0, Vec::len)).sum();
+    let findings: usize = controls
+        .iter()
+        .map(|c| c["findings"].as_array().map_or(0, Vec::len))
+        .sum();
     assert_eq!(fail, i64::try_from(findings).unwrap());
     is_valid(&plane, &set, OPEN_REPORT, &namespace).await;
-    let all = api(&set.admin, "Report", None).list(&ListParams::default()).await.unwrap();
+    let all = api(&set.admin, "Report", None)
+        .list(&ListParams::default())
+        .await
+        .unwrap();
     assert_eq!(all.items.len(), 1, "one for each namespace that a baseline holds");
     settled(&plane, &set).await;
 }

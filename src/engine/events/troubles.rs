@@ -25,7 +25,9 @@ pub struct Troubles(u8);
 impl Troubles {
     /// Those that a report tells.
     pub fn of(status: &BaselineReportStatus) -> Self {
-        let told = Trouble::ALL.into_iter().filter(|trouble| trouble.told(status).is_some());
+        let told = Trouble::ALL
+            .into_iter()
+            .filter(|trouble| trouble.told(status).is_some());
         Self(told.fold(0, |all, trouble| all | trouble.bit()))
     }
 

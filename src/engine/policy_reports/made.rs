@@ -8,9 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::forms::{Form, NAME};
 use crate::api::GROUP;
-use crate::api::v1alpha1::{
-    BaselineReport, BaselineReportStatus, ControlReport, ControlState, Mode, Note, WaivedItem,
-};
+use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus, ControlReport, ControlState, Mode, Note, WaivedItem};
 use crate::core::codes::{self, Severity};
 use crate::core::object::{Digest, FIELD_MANAGER};
 use crate::core::told::{Told, of_the_namespace};
@@ -119,9 +117,16 @@ fn found<'a>(status: &'a BaselineReportStatus, general: &'a [Told]) -> Vec<Found
     let mut found = Vec::new();
     for control in &status.controls {
         let notes = control.findings.iter().chain(&control.blocked);
-        found.extend(notes.chain(&control.warnings).map(|note| Found::of(Some(control), note)));
+        found.extend(
+            notes
+                .chain(&control.warnings)
+                .map(|note| Found::of(Some(control), note)),
+        );
         found.extend(control.waived.iter().map(|item| Found::waived(control, item)));
-        let wholly_waived = control.waived.iter().any(|item| item.object.is_none() && item.level.is_none());
+        let wholly_waived = control
+            .waived
+            .iter()
+            .any(|item| item.object.is_none() && item.level.is_none());
         if control.state == ControlState::Compliant && !wholly_waived {
             found.push(Found {
                 control: Some(control),
@@ -184,7 +189,7 @@ impl<'a> Found<'a> {
     ) -> Value {
         let section = self.control.map(|control| control.name.as_str());
         let policy = section.unwrap_or(WHOLE);
-        let code = codes::code(section, self.reason).filter(|_| !self.reason.is_empty());
+        let code = codes::code(section, self.reason);
         let rule = code.as_deref().unwrap_or(self.reason);
         // Of what is waived or as declared there is no code.
         let what = if rule.is_empty() { self.outcome.as_str() } else { rule };

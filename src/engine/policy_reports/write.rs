@@ -162,7 +162,9 @@ fn owners(metadata: &ObjectMeta) -> impl Iterator<Item = &str> {
 /// Removes what was written in another form, where the cluster has that too: whoever reads both would count all twice.
 pub async fn clear(context: &Context, form: &Form) {
     let all: Api<DynamicObject> = Api::all_with(context.client.clone(), &form.resource());
-    let mut page = ListParams::default().fields(&format!("metadata.name={NAME}")).limit(PAGE);
+    let mut page = ListParams::default()
+        .fields(&format!("metadata.name={NAME}"))
+        .limit(PAGE);
     loop {
         let list = match in_time(all.list_metadata(&page)).await {
             Ok(list) => list,

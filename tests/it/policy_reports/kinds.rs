@@ -51,7 +51,13 @@ async fn a_kind_that_is_installed_later_is_used_at_once_and_one_that_goes_is_ask
     settled(&plane, &set).await;
     // Something happens, and is told where it can be.
     let mark = plane.audit().mark().unwrap();
-    delete(&set.admin, "ResourceQuota", Some(&namespaces[0]), "security-baseline-pods").await;
+    delete(
+        &set.admin,
+        "ResourceQuota",
+        Some(&namespaces[0]),
+        "security-baseline-pods",
+    )
+    .await;
     set.report_until(&namespaces[0], "counts the repair", |r| {
         r["status"]["drift"]["repaired"] == 1
     })

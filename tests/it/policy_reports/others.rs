@@ -19,9 +19,13 @@ async fn a_report_that_somebody_changes_or_deletes_is_as_it_was_a_second_later()
     settled(&plane, &set).await;
 
     let forged = json!({"summary": {"pass": 99}, "results": []});
-    merge(&set.admin, "PolicyReport", Some(namespace), NAME, forged).await.unwrap();
+    merge(&set.admin, "PolicyReport", Some(namespace), NAME, forged)
+        .await
+        .unwrap();
     let same = |r: &Value| r["results"] == report["results"] && r["summary"] == report["summary"];
-    let mended = set.object_until("PolicyReport", namespace, NAME, "is mended", same).await;
+    let mended = set
+        .object_until("PolicyReport", namespace, NAME, "is mended", same)
+        .await;
     assert_ne!(version(&mended), version(&report));
 
     delete(&set.admin, "PolicyReport", Some(namespace), NAME).await;
@@ -55,7 +59,9 @@ async fn what_stands_under_the_name_before_is_written_over_where_a_baseline_hold
     for place in [namespace.as_str(), "somebody-elses"] {
         create(&set.admin, "PolicyReport", Some(place), theirs()).await.unwrap();
     }
-    let before = get(&set.admin, "PolicyReport", Some("somebody-elses"), NAME).await.unwrap();
+    let before = get(&set.admin, "PolicyReport", Some("somebody-elses"), NAME)
+        .await
+        .unwrap();
     set.baseline(two("Enforce")).await;
     set.object_until("PolicyReport", &namespace, NAME, "is the operator's", |r| {
         r["summary"]["pass"] == 2
@@ -65,7 +71,9 @@ async fn what_stands_under_the_name_before_is_written_over_where_a_baseline_hold
     stage.restart(&plane).await.unwrap();
     set.until_enforced(1).await;
     settled(&plane, &set).await;
-    let after = get(&set.admin, "PolicyReport", Some("somebody-elses"), NAME).await.unwrap();
+    let after = get(&set.admin, "PolicyReport", Some("somebody-elses"), NAME)
+        .await
+        .unwrap();
     assert_eq!(version(&after), version(&before));
     delete(&set.admin, "Namespace", None, "somebody-elses").await;
 }
@@ -114,7 +122,11 @@ async fn a_report_that_cannot_be_written_delays_neither_the_operators_own_nor_a_
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(8), "{took:?}");
-    assert!(get(&set.admin, "PolicyReport", Some(&namespaces[0]), NAME).await.is_none());
+    assert!(
+        get(&set.admin, "PolicyReport", Some(&namespaces[0]), NAME)
+            .await
+            .is_none()
+    );
     plane.delete_manifests(&hook).await.unwrap();
     let patience = Duration::from_secs(90);
     for namespace in &namespaces {

@@ -100,13 +100,23 @@ fn a_finding_keeps_its_id_when_its_message_changes_and_when_others_come_and_no_t
     drifted["findings"] = json!([note("Role/a", "Changed")]);
     let id = |report: &Value, at: usize| report["results"][at]["properties"]["resultID"].clone();
     let before = of(&status(json!([drifted.clone()])));
-    drifted["findings"] = json!([note("Role/0", "Changed"), note("Role/a", "Changed"), note("Role/a", "Changed")]);
+    drifted["findings"] = json!([
+        note("Role/0", "Changed"),
+        note("Role/a", "Changed"),
+        note("Role/a", "Changed")
+    ]);
     drifted["findings"][1]["message"] = json!("otherwise");
     let after = of(&status(json!([drifted])));
     assert_eq!(id(&before, 0), id(&after, 1));
     let ids: std::collections::BTreeSet<String> = (0..3).map(|at| id(&after, at).to_string()).collect();
     assert_eq!(ids.len(), 3);
-    let elsewhere = made(&FORMS[1], "team-b", "owner", &status(json!([control("access", "Compliant")]))).unwrap();
+    let elsewhere = made(
+        &FORMS[1],
+        "team-b",
+        "owner",
+        &status(json!([control("access", "Compliant")])),
+    )
+    .unwrap();
     let here = of(&status(json!([control("access", "Compliant")])));
     assert_ne!(id(&elsewhere, 0), id(&here, 0));
 }
