@@ -211,7 +211,7 @@ fn the_readme_knows_every_configuration_key_metric_and_condition() {
 
 /// What stands in quotes in the code like a reason, and is none: words of Kubernetes' API and of our own,
 /// and what only the command line says (docs/reference/findings.md explains that).
-const NO_REASONS: [&str; 69] = [
+const NO_REASONS: [&str; 70] = [
     "Accept",
     "Always",
     "Apply",
@@ -229,6 +229,7 @@ const NO_REASONS: [&str; 69] = [
     "Egress",
     "Ei",
     "EndpointSlice",
+    "Established",
     "Event",
     "Exists",
     "Failed",
