@@ -88,8 +88,8 @@ async fn is_valid(plane: &ControlPlane, set: &Set, kind: Kind, namespace: &str) 
         ..PatchParams::apply("strict").force().validation_strict()
     };
     let name = body["metadata"]["name"].as_str().unwrap().to_owned();
-    let applied = api(&admin, kind.kind, Some(namespace)).patch(&name, &params, &Patch::Apply(&body));
-    applied.await.unwrap();
+    let objects = api(&admin, kind.kind, Some(namespace));
+    objects.patch(&name, &params, &Patch::Apply(&body)).await.unwrap();
 }
 
 #[tokio::test]
