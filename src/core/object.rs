@@ -316,6 +316,14 @@ impl Digest {
         Self([0; 16])
     }
 
+    /// Its first half, which is enough where only a few are told apart.
+    pub fn short(&self) -> u64 {
+        self.0
+            .iter()
+            .take(8)
+            .fold(0, |short, byte| (short << 8) | u64::from(*byte))
+    }
+
     /// Reads what [`fmt::Display`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 16];

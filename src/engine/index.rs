@@ -25,6 +25,7 @@ use self::kept::{Facts, Pools, Record, Uid, Version};
 use super::apply::Effect;
 use super::baselines::only_audited;
 use super::config::Config;
+use super::events::Troubles;
 use super::facts::{self, meta};
 use crate::api::v1alpha1::{BaselineReportStatus, DeletionPolicy, SecurityBaselineStatus};
 use crate::controls::REGISTRY;
@@ -151,6 +152,7 @@ struct ReportEntry {
     uid: Uid,
     resource_version: Version,
     meaning: Digest,
+    troubles: Troubles,
 }
 
 /// A baseline, as it was last seen.
@@ -193,6 +195,8 @@ pub struct ReportSeen {
     pub resource_version: String,
     /// The digest of what it means.
     pub meaning: Digest,
+    /// What it tells that its tenant had an event of.
+    pub troubles: Troubles,
     /// Whether it holds records that the next one continues.
     pub continued: bool,
 }

@@ -1,5 +1,6 @@
 //! Writing a namespace's report: whole, by one request, and only when it means something else than before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use kube::{Api, Client};
 use super::Context;
 use super::baselines::PATIENCE;
 use super::errors::{Failed, judge};
+use super::events::Troubles;
 use super::exceptions::tell_exceptions;
 use super::index::ReportSeen;
+use super::policy_reports;
 use super::queue::{Key, Lane};
 use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
@@ -34,9 +37,9 @@ const HAND_ON: Duration = Duration::from_millis(20);
 const CONFLICT: Duration = Duration::from_millis(200);
 
 /// Settles a namespace and writes its report.
-pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
+pub async fn report(context: &Arc<Context>, name: &Arc<str>, lane: Lane) {
     if context.index.lock().to_be_let_go(name) {
-        return let_go(context, name).await;
+        return let_go(context, name, lane).await;
     }
     let Some((world, plan)) = observe(context, name, false).await else {
         return;
@@ -70,15 +73,22 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         (settled, attempt, index.report(name))
     };
     let told = meaning(&settled.report);
-    if seen.as_ref().is_some_and(|seen| seen.meaning == told) {
-        return;
+    if let Some(seen) = seen.as_ref().filter(|seen| seen.meaning == told) {
+        return policy_reports::follow(context, name, lane, &seen.uid, &settled.report);
     }
+    let before = seen.as_ref().map(|seen| seen.troubles).unwrap_or_default();
     let done = write(context, name, settled.report, &attempt, seen).await;
-    take_up(context, name, &attempt, told, done);
+    take_up(context, (name, lane), (&attempt, before), told, done);
 }
 
 /// Says in the report of a namespace that the configuration excludes that nobody looks after it any more.
-async fn let_go(context: &Context, name: &Arc<str>) {
+async fn let_go(context: &Context, name: &Arc<str>, lane: Lane) {
+    let before = context
+        .index
+        .lock()
+        .report(name)
+        .map(|seen| seen.troubles)
+        .unwrap_or_default();
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), name);
     let (told, done) = match in_time(api.get(BaselineReport::NAME)).await {
         Ok(mut report) => {
@@ -87,11 +97,17 @@ async fn let_go(context: &Context, name: &Arc<str>) {
         }
         Err(error) => (Digest::unseen(), Err(error)),
     };
-    take_up(context, name, &Attempt::default(), told, done);
+    take_up(context, (name, lane), (&Attempt::default(), before), told, done);
 }
 
 /// Takes up what came of writing a report that means this.
-fn take_up(context: &Context, name: &Arc<str>, attempt: &Attempt, told: Digest, done: kube::Result<Written>) {
+fn take_up(
+    context: &Context,
+    (name, lane): (&Arc<str>, Lane),
+    (attempt, before): (&Attempt, Troubles),
+    told: Digest,
+    done: kube::Result<Written>,
+) {
     let error = match done {
         Ok(written) => {
             context.metrics.reports.inc();
@@ -99,6 +115,8 @@ fn take_up(context: &Context, name: &Arc<str>, attempt: &Attempt, told: Digest, 
             index.report_written(name, &written.uid, &written.version, told, &written.status);
             drop(index);
             context.events.drift(name, &written.uid, attempt);
+            context.events.troubles(name, &written.uid, before, &written.status);
+            policy_reports::follow(context, name, lane, &written.uid, &written.status);
             return;
         }
         Err(error) => error,
@@ -136,16 +154,7 @@ async fn write(
 ) -> kube::Result<Written> {
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), namespace);
     let mut report = BaselineReport::new(BaselineReport::NAME, BaselineReportFields {});
-    report.metadata.labels = Some(
-        [
-            ("app.kubernetes.io/name", "security-baseline"),
-            ("app.kubernetes.io/component", "report"),
-            ("app.kubernetes.io/part-of", FIELD_MANAGER),
-            ("app.kubernetes.io/managed-by", FIELD_MANAGER),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into(),
-    );
+    report.metadata.labels = Some(labels());
     let Some(seen) = seen else {
         report.status = Some(status.clone());
         let body = serde_json::to_vec(&report).map_err(kube::Error::SerdeError)?;
@@ -192,7 +201,20 @@ async fn sent(
     })
 }
 
-fn params() -> PostParams {
+/// The labels of a report.
+pub fn labels() -> BTreeMap<String, String> {
+    [
+        ("app.kubernetes.io/name", "security-baseline"),
+        ("app.kubernetes.io/component", "report"),
+        ("app.kubernetes.io/part-of", FIELD_MANAGER),
+        ("app.kubernetes.io/managed-by", FIELD_MANAGER),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// How a report is written.
+pub fn params() -> PostParams {
     PostParams {
         dry_run: false,
         field_manager: Some(FIELD_MANAGER.to_owned()),

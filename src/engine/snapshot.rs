@@ -32,6 +32,7 @@ use super::index::Index;
 use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::pace::Pace;
+use super::policy_reports::PolicyReports;
 use super::queue::Queue;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
 use crate::controls::{REGISTRY, kind_named};
@@ -95,6 +96,7 @@ impl Snapshot {
             queue: Queue::new(config.workers),
             metrics: Metrics::new()?,
             events,
+            policy_reports: PolicyReports::default(),
             clock,
             leadership: Arc::new(Leadership::alone()),
             config,

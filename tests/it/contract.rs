@@ -196,7 +196,7 @@ fn the_documentation_knows_every_configuration_key() {
 
 /// What stands in quotes in the code like a reason, and is none: words of Kubernetes' API and of our own,
 /// and what only the command line says (docs/reference/findings.md explains that).
-const NO_REASONS: [&str; 68] = [
+const NO_REASONS: [&str; 70] = [
     "Accept",
     "Always",
     "Apply",
@@ -214,6 +214,7 @@ const NO_REASONS: [&str; 68] = [
     "Egress",
     "Ei",
     "EndpointSlice",
+    "Established",
     "Event",
     "Exists",
     "Failed",
@@ -242,6 +243,7 @@ const NO_REASONS: [&str; 68] = [
     "PersistentVolumeClaim",
     "Pi",
     "Pod",
+    "PolicyReport",
     "PriorityClass",
     "QTA",
     "RBA",

@@ -19,6 +19,7 @@ impl Index {
             uid: uid.into(),
             resource_version: version.into(),
             meaning,
+            troubles: Troubles::of(status),
         });
         let told = facts::prior(status);
         let (entry, pools) = self.entry_and_pools(namespace);
@@ -53,6 +54,7 @@ impl Index {
             uid: uid.into(),
             resource_version: version.into(),
             meaning: told,
+            troubles: Troubles::of(status),
         });
         entry.prior = Some(Record::close(facts::prior(status), pools));
         entry.reported = Some(Instant::now());
@@ -115,6 +117,7 @@ impl Index {
             uid: report.uid.to_string(),
             resource_version: report.resource_version.to_string(),
             meaning: report.meaning,
+            troubles: report.troubles,
             continued: prior.is_some_and(|prior| prior.drift.total > 0 || prior.taken_over),
         })
     }
