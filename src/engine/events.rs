@@ -15,7 +15,7 @@ use self::troubles::Trouble;
 pub use self::troubles::Troubles;
 use super::work::in_time;
 use crate::api::GROUP;
-use crate::api::v1alpha1::{BaselineExceptionStatus, BaselineReport, SecurityBaselineStatus};
+use crate::api::v1alpha1::{BaselineExceptionStatus, BaselineReport, BaselineReportStatus, SecurityBaselineStatus};
 use crate::controls;
 use crate::core::object::FIELD_MANAGER;
 use crate::core::settle::Attempt;
