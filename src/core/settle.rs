@@ -41,7 +41,7 @@ pub struct Settled {
 }
 
 /// How a namespace stands with one of the baselines that hold it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MemberStanding {
     /// The baseline.
     pub baseline: String,
@@ -68,7 +68,7 @@ pub struct MemberStanding {
 }
 
 /// How a namespace stands with a baseline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// In the declared state.
     Compliant,

@@ -38,6 +38,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// How long what was sent may stay unacknowledged.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+/// The longest that the head of an answer may take, also of a list or a watch: the API server itself gives up on a request
+/// after 60 s (its flag `--request-timeout`), so what takes longer comes from one that hangs.
+const HEAD: Duration = Duration::from_secs(65);
 /// The longest that nothing comes: a watch is quiet for as long as nothing happens, and the API server ends it after 290 s
 /// at the latest.
 const QUIET: Duration = Duration::from_secs(300);
@@ -132,6 +135,7 @@ fn of(mut config: Config, leadership: Arc<Leadership>, requests: Option<IntCount
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
         .layer_fn(move |inner| Fenced::new(inner, leadership.clone()))
+        .timeout(HEAD)
         .option_layer(counted)
         .and_then(heed)
         .layer(config.base_uri_layer())

@@ -48,6 +48,8 @@ pub struct Config {
     pub exceptions: Exceptions,
     /// What the metrics tell.
     pub metrics: Metrics,
+    /// Whether PolicyReports or Reports are written.
+    pub policy_reports: PolicyReports,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
     #[serde(skip)]
     pub own_namespace: String,
@@ -132,6 +134,16 @@ pub enum LogFormat {
     Text,
 }
 
+/// Whether PolicyReports (`wgpolicyk8s.io`) or Reports (`openreports.io`) are written for other tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum PolicyReports {
+    /// Where the cluster has one of the kinds.
+    #[default]
+    Auto,
+    /// Never, and it is not looked whether the cluster has them.
+    Off,
+}
+
 /// Why a configuration is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -178,6 +190,7 @@ impl Default for Config {
             contested_pause_seconds: 300,
             exceptions: Exceptions::default(),
             metrics: Metrics::default(),
+            policy_reports: PolicyReports::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
     }
@@ -400,6 +413,7 @@ mod tests {
             ("verificationInterval: 721h", "verificationInterval"),
             ("verificationInterval: 6", "write hours"),
             ("contestedPauseSeconds: 3601", "contestedPauseSeconds"),
+            ("policyReports: On", "Auto"),
             ("brake: {percent: 101}", "brake.percent"),
             ("brake: {namespace: 1}", "namespace"),
             ("rollout: {maxNamespacesPerMinute: 0}", "rollout.maxNamespacesPerMinute"),

@@ -21,6 +21,8 @@ pub enum Key {
     Baseline(Arc<str>),
     /// An exception.
     Exception(Arc<str>),
+    /// The report of a namespace for other tools.
+    PolicyReport(Arc<str>),
 }
 
 /// Why it is worked on. Each lane has its share of the workers, so that none waits for ever.
@@ -142,7 +144,9 @@ impl Queue {
     /// Puts a key into a lane after a while. If it is to be put there already, the earlier time counts.
     pub fn push_after(&self, key: Key, lane: Lane, after: Duration) {
         let mut inner = self.inner.lock();
-        if inner.closed && !lane.is_of_reports() {
+        // What other tools read waits for the next start: it can be made anew at any time.
+        let waits = matches!(key, Key::PolicyReport(_));
+        if inner.closed && (waits || !lane.is_of_reports()) {
             return;
         }
         let after = if inner.closed { after.min(LAST_TRIES) } else { after };
@@ -366,7 +370,9 @@ mod tests {
 
     fn name(job: &Job) -> String {
         match &job.key {
-            Key::Namespace(name) | Key::Baseline(name) | Key::Exception(name) => name.to_string(),
+            Key::Namespace(name) | Key::Baseline(name) | Key::Exception(name) | Key::PolicyReport(name) => {
+                name.to_string()
+            }
         }
     }
 

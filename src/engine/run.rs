@@ -20,6 +20,7 @@ use super::index::Index;
 use super::lease::{Candidate, Leadership};
 use super::metrics::Metrics;
 use super::pace::Pace;
+use super::policy_reports::{self, PolicyReports};
 use super::queue::{Key, Lane, Queue, RESERVED};
 use super::watch::{Progress, watch};
 use super::work::worker;
@@ -89,6 +90,7 @@ pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<
         queue: Queue::new(config.workers),
         metrics,
         events,
+        policy_reports: PolicyReports::default(),
         clock,
         leadership,
         config,
@@ -100,7 +102,8 @@ pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %context.config.listen, "the operator starts");
 
     let mut tasks = JoinSet::new();
-    let (first, rest) = (cluster::first_sources(&context), cluster::sources());
+    let (mut first, rest) = (cluster::first_sources(&context), cluster::sources());
+    first.extend(policy_reports::definitions(&context));
     let watches = first
         .iter()
         .chain(&rest)
@@ -164,6 +167,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
             }
         }
     }
+    policy_reports::start(&context, &mut tasks).await;
     // A replica that stands by is warm from here on: its watches tell it all, and it judges nothing.
     context.leadership.acquired().await;
     cluster::recall(&context);

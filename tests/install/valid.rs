@@ -173,7 +173,7 @@ async fn a_changed_configuration_restarts_the_pods_and_the_emergency_stop_does_n
         let deployment = &all["Deployment security-baseline-system/security-baseline-operator"];
         sums.push(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"].clone());
         if values.contains("stop") {
-            // docs/operations.md edits this line.
+            // docs/emergency-stop.md edits this line.
             let map = &all["ConfigMap security-baseline-system/security-baseline-operator"];
             assert!(map["data"]["config.yaml"].as_str().unwrap().contains("\nstop: true"));
         }
