@@ -1,0 +1,33 @@
+// Command argocd runs parts of Argo CD:
+//
+//	argocd lua SETTINGS           what it makes of objects: their health and actions (see lua.go)
+//	argocd diff SETTINGS          whether it sees a live object as out of sync (see diff.go)
+//	argocd application-controller its controller, with all of its flags
+//	argocd repo-server            what renders manifests for it, with all of its flags
+package main
+
+import (
+	"fmt"
+	"os"
+
+	controller "github.com/argoproj/argo-cd/v3/cmd/argocd-application-controller/commands"
+	reposerver "github.com/argoproj/argo-cd/v3/cmd/argocd-repo-server/commands"
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	root := &cobra.Command{Use: "argocd", SilenceUsage: true}
+	for name, command := range map[string]*cobra.Command{
+		"application-controller": controller.NewCommand(),
+		"repo-server":            reposerver.NewCommand(),
+		"lua":                    {Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return runLua(args[0]) }},
+		"diff":                   {Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return runDiff(args[0]) }},
+	} {
+		command.Use = name
+		root.AddCommand(command)
+	}
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "argocd:", err)
+		os.Exit(1)
+	}
+}
