@@ -1,0 +1,282 @@
+//! Flux: the real kustomize-controller, fed by artifacts that the test serves.
+
+mod applies;
+mod namespaces;
+mod waits;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::stage::file;
+use crate::support::{ControlPlane, eventually, free_port, http_get, watch_until};
+use crate::tools::built;
+
+/// Where Flux and its objects are.
+pub const NAMESPACE: &str = "flux-system";
+
+/// How long Flux may take: it looks at what it waits for every five seconds.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What is served, by path.
+type Served = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+/// The kustomize-controller as a process of its own, as cluster admin, as Flux installs it. Dropped, it is killed.
+pub struct Flux {
+    /// A shell that kills it as soon as its standard input ends: also when this process is gone.
+    shell: Child,
+    dir: TempDir,
+    admin: Client,
+    served: Served,
+    port: u16,
+}
+
+/// Where the source of a Go module is that the tool's go.mod names, or that stands beside one that it names.
+fn module(path: &str, beside: &str) -> PathBuf {
+    let go = |args: &[&str]| {
+        let output = Command::new("go")
+            .args(args)
+            .current_dir(file("tests/tools/flux"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "go {}: {said}", args.join(" "));
+        output.stdout
+    };
+    let version = String::from_utf8(go(&["list", "-m", "-f", "{{.Version}}", beside])).unwrap();
+    let module = format!("{path}@{}", version.trim());
+    let known: Value = serde_json::from_slice(&go(&["mod", "download", "-json", &module])).unwrap();
+    PathBuf::from(known["Dir"].as_str().unwrap())
+}
+
+async fn serve(State(served): State<Served>, uri: Uri) -> Result<Vec<u8>, StatusCode> {
+    served.lock().get(uri.path()).cloned().ok_or(StatusCode::NOT_FOUND)
+}
+
+impl Flux {
+    /// Installs Flux's own CRDs, and starts the controller.
+    pub async fn start(plane: &ControlPlane) -> Self {
+        let controller = "github.com/fluxcd/kustomize-controller";
+        let sources = module(
+            "github.com/fluxcd/source-controller",
+            "github.com/fluxcd/source-controller/api",
+        );
+        for module in [module(controller, controller), sources] {
+            for crd in fs::read_dir(module.join("config/crd/bases")).unwrap() {
+                plane.install(&crd.unwrap().path()).await.unwrap();
+            }
+        }
+        plane.namespace(NAMESPACE, &[]).await.unwrap();
+
+        let served = Served::default();
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new().fallback(serve).with_state(served.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let dir = tempfile::Builder::new().prefix("flux-").tempdir().unwrap();
+        let log = File::create(dir.path().join("kustomize-controller.log")).unwrap();
+        let health = free_port().unwrap();
+        let shell = Command::new("sh")
+            .args(["-c", "\"$@\" </dev/null & cat >/dev/null; kill -9 $!; wait", "sh"])
+            .arg(built("FLUX").join("kustomize-controller"))
+            .args([
+                "--watch-all-namespaces",
+                "--feature-gates=ExternalArtifact=true",
+                "--requeue-dependency=1s",
+                "--metrics-addr=0",
+            ])
+            .arg(format!("--health-addr=127.0.0.1:{health}"))
+            .env("KUBECONFIG", plane.admin_kubeconfig())
+            .env("RUNTIME_NAMESPACE", NAMESPACE)
+            .env("TMPDIR", dir.path())
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let flux = Self {
+            shell,
+            dir,
+            admin: plane.admin().await.unwrap(),
+            served,
+            port,
+        };
+        let ready = eventually("Flux is ready", PATIENCE, async || {
+            let (code, body) = http_get(health, "/readyz").await?;
+            anyhow::ensure!(code == 200, "{code}: {body}");
+            Ok(())
+        });
+        ready
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}; its log:\n{}", flux.log()));
+        flux
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("kustomize-controller.log")).unwrap()
+    }
+
+    fn api(&self, group: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
+        Api::namespaced_with(self.admin.clone(), NAMESPACE, &resource)
+    }
+
+    fn kustomizations(&self) -> Api<DynamicObject> {
+        self.api("kustomize.toolkit.fluxcd.io", "Kustomization", "kustomizations")
+    }
+
+    /// Publishes files as the newest revision of a source, as a commit does.
+    pub async fn publish(&self, source: &str, revision: &str, files: &[(&str, String)]) {
+        let folder = tempfile::tempdir_in(self.dir.path()).unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let archive = run(folder.path(), "tar", &["--create", "--gzip", "."]);
+        let packed = folder.path().join("packed");
+        fs::write(&packed, &archive).unwrap();
+        let sum = String::from_utf8(run(folder.path(), "sha256sum", &["packed"])).unwrap();
+        let path = format!("/{source}/{revision}.tar.gz");
+        self.served.lock().insert(path.clone(), archive);
+        let artifact = json!({
+            "url": format!("http://127.0.0.1:{}{path}", self.port),
+            "path": path,
+            "revision": revision,
+            "digest": format!("sha256:{}", sum.split_whitespace().next().unwrap()),
+            "lastUpdateTime": k8s_openapi::jiff::Timestamp::now().to_string(),
+        });
+        let artifacts = self.api("source.toolkit.fluxcd.io", "ExternalArtifact", "externalartifacts");
+        let mut object = json!({
+            "apiVersion": "source.toolkit.fluxcd.io/v1",
+            "kind": "ExternalArtifact",
+            "metadata": {"name": source},
+            "spec": {},
+        });
+        let params = PatchParams::apply("test").force();
+        artifacts.patch(source, &params, &Patch::Apply(&object)).await.unwrap();
+        let ready = json!({
+            "type": "Ready", "status": "True", "reason": "Succeeded", "message": "stored",
+            "lastTransitionTime": k8s_openapi::jiff::Timestamp::now().to_string(),
+        });
+        object["status"] = json!({"artifact": artifact, "conditions": [ready]});
+        artifacts
+            .patch_status(source, &params, &Patch::Apply(&object))
+            .await
+            .unwrap();
+    }
+
+    /// Applies a Kustomization of a source of the same name, every so often as it says; `spec` adds to it.
+    pub async fn kustomization(&self, name: &str, spec: Value) {
+        let mut all = json!({
+            "interval": "2s",
+            "retryInterval": "2s",
+            "timeout": "60s",
+            "path": "./",
+            "prune": true,
+            "wait": true,
+            "sourceRef": {"kind": "ExternalArtifact", "name": name},
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            all[field] = value.clone();
+        }
+        let object = json!({
+            "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+            "kind": "Kustomization",
+            "metadata": {"name": name},
+            "spec": all,
+        });
+        let params = PatchParams::apply("test").force();
+        self.kustomizations()
+            .patch(name, &params, &Patch::Apply(&object))
+            .await
+            .unwrap();
+    }
+
+    /// Waits until a Kustomization satisfies a predicate, and answers it.
+    pub async fn until(&self, name: &str, what: &str, predicate: impl Fn(&Value) -> bool) -> Value {
+        let found = watch_until(&self.kustomizations(), name, what, PATIENCE, |object| {
+            predicate(&serde_json::to_value(object).unwrap())
+        });
+        match found.await {
+            Ok(found) => serde_json::to_value(found).unwrap(),
+            Err(error) => panic!("{error:#}; Flux's log:\n{}", self.log()),
+        }
+    }
+
+    /// Waits until this revision was applied, and all that it waits for is well.
+    pub async fn until_applied(&self, name: &str, revision: &str) -> Value {
+        self.until(name, "has applied the revision", |k| {
+            k["status"]["lastAppliedRevision"] == revision && ready(k)
+        })
+        .await
+    }
+
+    /// Waits until a Kustomization has been reconciled anew so many times.
+    pub async fn rounds(&self, name: &str, count: usize) {
+        let finished = || {
+            let log = self.log();
+            let its = |line: &&str| {
+                line.contains("Reconciliation finished") && line.contains(&format!("\"name\":\"{name}\""))
+            };
+            log.lines().filter(its).count()
+        };
+        let before = finished();
+        eventually("Flux has reconciled again", PATIENCE, async || {
+            let rounds = finished() - before;
+            anyhow::ensure!(rounds >= count, "{rounds} of {count} times; its log:\n{}", self.log());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// Whether a Kustomization is ready, by its own word on its present generation.
+pub fn ready(kustomization: &Value) -> bool {
+    kustomization["status"]["observedGeneration"] == kustomization["metadata"]["generation"]
+        && crate::stage::condition(kustomization, "Ready")["status"] == "True"
+}
+
+fn run(folder: &Path, program: &str, args: &[&str]) -> Vec<u8> {
+    let output = Command::new(program).args(args).current_dir(folder).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+impl Drop for Flux {
+    fn drop(&mut self) {
+        // Its end is what the shell waits for.
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// A baseline as it stands in Git.
+pub fn in_git(name: &str, spec: &Value) -> String {
+    let object = json!({
+        "apiVersion": "securitybaseline.dev/v1alpha1",
+        "kind": "SecurityBaseline",
+        "metadata": {"name": name},
+        "spec": spec,
+    });
+    serde_saphyr::to_string(&object).unwrap()
+}
