@@ -5,10 +5,8 @@ mod namespaces;
 mod waits;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +20,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::stage::file;
+use crate::process::{Process, module, run};
 use crate::support::{ControlPlane, eventually, free_port, http_get, watch_until};
 use crate::tools::built;
 
@@ -37,30 +35,11 @@ type Served = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
 /// The kustomize-controller as a process of its own, as cluster admin, as Flux installs it. Dropped, it is killed.
 pub struct Flux {
-    /// A shell that kills it as soon as its standard input ends: also when this process is gone.
-    shell: Child,
+    controller: Process,
     dir: TempDir,
     admin: Client,
     served: Served,
     port: u16,
-}
-
-/// Where the source of a Go module is that the tool's go.mod names, or that stands beside one that it names.
-fn module(path: &str, beside: &str) -> PathBuf {
-    let go = |args: &[&str]| {
-        let output = Command::new("go")
-            .args(args)
-            .current_dir(file("tests/tools/flux"))
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "go {}: {said}", args.join(" "));
-        output.stdout
-    };
-    let version = String::from_utf8(go(&["list", "-m", "-f", "{{.Version}}", beside])).unwrap();
-    let module = format!("{path}@{}", version.trim());
-    let known: Value = serde_json::from_slice(&go(&["mod", "download", "-json", &module])).unwrap();
-    PathBuf::from(known["Dir"].as_str().unwrap())
 }
 
 async fn serve(State(served): State<Served>, uri: Uri) -> Result<Vec<u8>, StatusCode> {
@@ -72,10 +51,11 @@ impl Flux {
     pub async fn start(plane: &ControlPlane) -> Self {
         let controller = "github.com/fluxcd/kustomize-controller";
         let sources = module(
+            "flux",
             "github.com/fluxcd/source-controller",
             "github.com/fluxcd/source-controller/api",
         );
-        for module in [module(controller, controller), sources] {
+        for module in [module("flux", controller, controller), sources] {
             for crd in fs::read_dir(module.join("config/crd/bases")).unwrap() {
                 plane.install(&crd.unwrap().path()).await.unwrap();
             }
@@ -89,28 +69,23 @@ impl Flux {
         tokio::spawn(async move { axum::serve(listener, router).await });
 
         let dir = tempfile::Builder::new().prefix("flux-").tempdir().unwrap();
-        let log = File::create(dir.path().join("kustomize-controller.log")).unwrap();
         let health = free_port().unwrap();
-        let shell = Command::new("sh")
-            .args(["-c", "\"$@\" </dev/null & cat >/dev/null; kill -9 $!; wait", "sh"])
-            .arg(built("FLUX").join("kustomize-controller"))
-            .args([
-                "--watch-all-namespaces",
-                "--feature-gates=ExternalArtifact=true",
-                "--requeue-dependency=1s",
-                "--metrics-addr=0",
-            ])
-            .arg(format!("--health-addr=127.0.0.1:{health}"))
-            .env("KUBECONFIG", plane.admin_kubeconfig())
-            .env("RUNTIME_NAMESPACE", NAMESPACE)
-            .env("TMPDIR", dir.path())
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let serving = format!("--health-addr=127.0.0.1:{health}");
+        let args = [
+            "--watch-all-namespaces",
+            "--feature-gates=ExternalArtifact=true",
+            "--requeue-dependency=1s",
+            "--metrics-addr=0",
+            &serving,
+        ];
+        let env = [
+            ("KUBECONFIG", plane.admin_kubeconfig().as_os_str()),
+            ("RUNTIME_NAMESPACE", NAMESPACE.as_ref()),
+        ];
+        let program = built("FLUX").join("kustomize-controller");
+        let controller = Process::start(dir.path(), "kustomize-controller", &program, &args, &env);
         let flux = Self {
-            shell,
+            controller,
             dir,
             admin: plane.admin().await.unwrap(),
             served,
@@ -129,7 +104,7 @@ impl Flux {
 
     /// What it has logged so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("kustomize-controller.log")).unwrap()
+        self.controller.log()
     }
 
     fn api(&self, group: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
@@ -250,24 +225,6 @@ impl Flux {
 pub fn ready(kustomization: &Value) -> bool {
     kustomization["status"]["observedGeneration"] == kustomization["metadata"]["generation"]
         && crate::stage::condition(kustomization, "Ready")["status"] == "True"
-}
-
-fn run(folder: &Path, program: &str, args: &[&str]) -> Vec<u8> {
-    let output = Command::new(program).args(args).current_dir(folder).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{program}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output.stdout
-}
-
-impl Drop for Flux {
-    fn drop(&mut self) {
-        // Its end is what the shell waits for.
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
-    }
 }
 
 /// A baseline as it stands in Git.

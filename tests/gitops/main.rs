@@ -1,7 +1,7 @@
 //! `make test-gitops`: baselines under Flux and Argo CD, with the real programs on a real control plane.
 //!
 //! The Makefile builds the tools and says where they are: `FLUX` is a folder with `kustomize-controller` and `kstatus`,
-//! `ARGOCD` is an executable of parts of Argo CD.
+//! `ARGOCD` is an executable of parts of Argo CD; it needs `redis-server` and `git`, which are the machine's own.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -12,11 +12,13 @@
     reason = "a test fails by panicking, and its name says what it is about"
 )]
 
+mod argo;
 mod docs;
 mod exceptions;
 mod flux;
 mod health;
 mod lua;
+mod process;
 mod states;
 #[path = "../support/mod.rs"]
 mod support;
