@@ -46,7 +46,7 @@ impl Argo {
             &["init", "--quiet", "--initial-branch=main", "repository"],
         );
 
-        let [redis, repository, health, metrics, more_metrics] = std::array::from_fn(|_| free_port().unwrap());
+        let [redis, repository, metrics, more_metrics] = std::array::from_fn(|_| free_port().unwrap());
         let program = built("ARGOCD");
         let start = |name: &'static str, program: &Path, args: &str| {
             let args: Vec<&str> = args.split_whitespace().collect();
@@ -83,7 +83,6 @@ impl Argo {
                 ),
             ),
         ];
-        let _ = health;
         Self { processes, dir, admin }
     }
 
@@ -241,15 +240,18 @@ fn merge(into: &mut Value, from: &Value) {
     }
 }
 
+/// Installs Argo CD's own CRDs.
+pub async fn crds(plane: &ControlPlane) {
+    let folder = module("argocd", ARGO_CD, ARGO_CD).join("manifests/crds");
+    for kind in ["application", "applicationset", "appproject"] {
+        plane.install(&folder.join(format!("{kind}-crd.yaml"))).await.unwrap();
+    }
+}
+
 /// Argo CD's CRDs, and its settings as it ships them with our patch.
 async fn settings(plane: &ControlPlane, folder: &Path) {
+    crds(plane).await;
     let manifests = module("argocd", ARGO_CD, ARGO_CD).join("manifests");
-    for kind in ["application", "applicationset", "appproject"] {
-        plane
-            .install(&manifests.join(format!("crds/{kind}-crd.yaml")))
-            .await
-            .unwrap();
-    }
     for name in [
         "argocd-cm",
         "argocd-rbac-cm",

@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::{Process, module, run};
-use crate::support::{ControlPlane, eventually, free_port, http_get, watch_until};
+use crate::support::{ControlPlane, eventually, free_port, http_get, watch_gone, watch_until};
 use crate::tools::built;
 
 /// Where Flux and its objects are.
@@ -49,17 +49,7 @@ async fn serve(State(served): State<Served>, uri: Uri) -> Result<Vec<u8>, Status
 impl Flux {
     /// Installs Flux's own CRDs, and starts the controller.
     pub async fn start(plane: &ControlPlane) -> Self {
-        let controller = "github.com/fluxcd/kustomize-controller";
-        let sources = module(
-            "flux",
-            "github.com/fluxcd/source-controller",
-            "github.com/fluxcd/source-controller/api",
-        );
-        for module in [module("flux", controller, controller), sources] {
-            for crd in fs::read_dir(module.join("config/crd/bases")).unwrap() {
-                plane.install(&crd.unwrap().path()).await.unwrap();
-            }
-        }
+        crds(plane).await;
         plane.namespace(NAMESPACE, &[]).await.unwrap();
 
         let served = Served::default();
@@ -123,6 +113,12 @@ impl Flux {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let archive = run(folder.path(), "tar", &["--create", "--gzip", "."]);
+        self.publish_archive(source, revision, archive).await;
+    }
+
+    /// The same of an archive.
+    pub async fn publish_archive(&self, source: &str, revision: &str, archive: Vec<u8>) {
+        let folder = tempfile::tempdir_in(self.dir.path()).unwrap();
         let packed = folder.path().join("packed");
         fs::write(&packed, &archive).unwrap();
         let sum = String::from_utf8(run(folder.path(), "sha256sum", &["packed"])).unwrap();
@@ -193,6 +189,13 @@ impl Flux {
         }
     }
 
+    /// Deletes a Kustomization, and with it what it applied, and waits until that is done.
+    pub async fn forget(&self, name: &str) {
+        let all = self.kustomizations();
+        all.delete(name, &DeleteParams::default()).await.unwrap();
+        watch_gone(&all, name, PATIENCE).await.unwrap();
+    }
+
     /// Waits until this revision was applied, and all that it waits for is well.
     pub async fn until_applied(&self, name: &str, revision: &str) -> Value {
         self.until(name, "has applied the revision", |k| {
@@ -218,6 +221,21 @@ impl Flux {
         })
         .await
         .unwrap();
+    }
+}
+
+/// Installs Flux's own CRDs.
+pub async fn crds(plane: &ControlPlane) {
+    let controller = "github.com/fluxcd/kustomize-controller";
+    let sources = module(
+        "flux",
+        "github.com/fluxcd/source-controller",
+        "github.com/fluxcd/source-controller/api",
+    );
+    for module in [module("flux", controller, controller), sources] {
+        for crd in fs::read_dir(module.join("config/crd/bases")).unwrap() {
+            plane.install(&crd.unwrap().path()).await.unwrap();
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod argo;
 mod docs;
+mod examples;
 mod exceptions;
 mod flux;
 mod health;
