@@ -2,6 +2,7 @@
 
 mod actions;
 mod namespaces;
+mod sets;
 mod syncs;
 
 use std::ffi::OsStr;
@@ -20,7 +21,8 @@ use crate::stage::file;
 use crate::support::{ControlPlane, eventually, free_port, watch_until};
 use crate::tools::built;
 
-const NAMESPACE: &str = "argocd";
+/// Where Argo CD and its objects are.
+pub const NAMESPACE: &str = "argocd";
 const ARGO_CD: &str = "github.com/argoproj/argo-cd/v3";
 
 /// How long Argo CD may take for what takes it seconds.
@@ -34,9 +36,39 @@ pub struct Argo {
 }
 
 impl Argo {
-    /// Installs Argo CD's CRDs and settings, ours among them, and starts it.
+    /// Installs Argo CD's CRDs and settings, ours among them, and starts what syncs Applications.
     pub async fn start(plane: &ControlPlane) -> Self {
-        let admin = plane.admin().await.unwrap();
+        let mut argo = Self::installed(plane).await;
+        let [redis, repository, metrics, more_metrics] = std::array::from_fn(|_| free_port().unwrap());
+        let program = built("ARGOCD");
+        let args = format!("--port {redis} --bind 127.0.0.1 --appendonly no");
+        argo.run(plane, "redis", Path::new("redis-server"), &args);
+        let args = format!(
+            "repo-server --address 127.0.0.1 --port {repository} --metrics-address 127.0.0.1 --metrics-port {metrics} \
+             --redis 127.0.0.1:{redis} --disable-tls --client-ca-path="
+        );
+        argo.run(plane, "repo-server", &program, &args);
+        let args = format!(
+            "application-controller --namespace {NAMESPACE} --repo-server 127.0.0.1:{repository} --repo-server-plaintext \
+             --redis 127.0.0.1:{redis} --metrics-port {more_metrics} --app-resync 10 --app-resync-jitter 0"
+        );
+        argo.run(plane, "application-controller", &program, &args);
+        argo
+    }
+
+    /// The same, and starts what makes Applications.
+    pub async fn sets(plane: &ControlPlane) -> Self {
+        let mut argo = Self::installed(plane).await;
+        let [metrics, probes, webhook] = std::array::from_fn(|_| free_port().unwrap());
+        let args = format!(
+            "applicationset-controller --namespace {NAMESPACE} --metrics-addr 127.0.0.1:{metrics} \
+             --probe-addr 127.0.0.1:{probes} --webhook-addr 127.0.0.1:{webhook} --argocd-repo-server 127.0.0.1:1"
+        );
+        argo.run(plane, "applicationset-controller", &built("ARGOCD"), &args);
+        argo
+    }
+
+    async fn installed(plane: &ControlPlane) -> Self {
         let dir = tempfile::Builder::new().prefix("argo-").tempdir().unwrap();
         plane.namespace(NAMESPACE, &[]).await.unwrap();
         settings(plane, dir.path()).await;
@@ -45,45 +77,28 @@ impl Argo {
             "git",
             &["init", "--quiet", "--initial-branch=main", "repository"],
         );
+        Self {
+            processes: Vec::new(),
+            dir,
+            admin: plane.admin().await.unwrap(),
+        }
+    }
 
-        let [redis, repository, metrics, more_metrics] = std::array::from_fn(|_| free_port().unwrap());
-        let program = built("ARGOCD");
-        let start = |name: &'static str, program: &Path, args: &str| {
-            let args: Vec<&str> = args.split_whitespace().collect();
-            let (socket, home) = (dir.path().join("ask-pass.sock"), dir.path().join("gnupg"));
-            let env: [(&str, &OsStr); 7] = [
-                ("KUBECONFIG", plane.admin_kubeconfig().as_os_str()),
-                ("ARGOCD_FAKE_IN_CLUSTER", "true".as_ref()),
-                ("ARGOCD_GPG_ENABLED", "false".as_ref()),
-                ("ARGOCD_GNUPGHOME", home.as_os_str()),
-                ("ARGOCD_ASK_PASS_SOCK", socket.as_os_str()),
-                ("HOSTNAME", "argocd-application-controller-0".as_ref()),
-                ("HOME", dir.path().as_os_str()),
-            ];
-            (name, Process::start(dir.path(), name, program, &args, &env))
-        };
-        let processes = vec![
-            start(
-                "redis",
-                Path::new("redis-server"),
-                &format!("--port {redis} --bind 127.0.0.1 --save --appendonly no"),
-            ),
-            start(
-                "repo-server",
-                &program,
-                &format!(
-                    "repo-server --address 127.0.0.1 --port {repository} --metrics-address 127.0.0.1 --metrics-port {metrics} --redis 127.0.0.1:{redis} --disable-tls --client-ca-path="
-                ),
-            ),
-            start(
-                "application-controller",
-                &program,
-                &format!(
-                    "application-controller --namespace {NAMESPACE} --repo-server 127.0.0.1:{repository} --repo-server-plaintext --redis 127.0.0.1:{redis} --metrics-port {more_metrics} --app-resync 10 --app-resync-jitter 0"
-                ),
-            ),
+    fn run(&mut self, plane: &ControlPlane, name: &'static str, program: &Path, args: &str) {
+        let dir = self.dir.path();
+        let args: Vec<&str> = args.split_whitespace().collect();
+        let (socket, home) = (dir.join("ask-pass.sock"), dir.join("gnupg"));
+        let env: [(&str, &OsStr); 7] = [
+            ("KUBECONFIG", plane.admin_kubeconfig().as_os_str()),
+            ("ARGOCD_FAKE_IN_CLUSTER", "true".as_ref()),
+            ("ARGOCD_GPG_ENABLED", "false".as_ref()),
+            ("ARGOCD_GNUPGHOME", home.as_os_str()),
+            ("ARGOCD_ASK_PASS_SOCK", socket.as_os_str()),
+            ("HOSTNAME", "argocd-application-controller-0".as_ref()),
+            ("HOME", dir.as_os_str()),
         ];
-        Self { processes, dir, admin }
+        let process = Process::start(dir, name, program, &args, &env);
+        self.processes.push((name, process));
     }
 
     /// What its programs have logged so far.

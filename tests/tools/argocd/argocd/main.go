@@ -1,9 +1,9 @@
 // Command argocd runs parts of Argo CD:
 //
-//	argocd lua SETTINGS           what it makes of objects: their health and actions (see lua.go)
-//	argocd diff SETTINGS          whether it sees a live object as out of sync (see diff.go)
-//	argocd application-controller its controller, with all of its flags
-//	argocd repo-server            what renders manifests for it, with all of its flags
+//	argocd lua SETTINGS     what it makes of objects: their health and actions (see lua.go)
+//	argocd diff SETTINGS    whether it sees a live object as out of sync (see diff.go)
+//
+// and, with all of their flags, its programs application-controller, applicationset-controller and repo-server.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"os"
 
 	controller "github.com/argoproj/argo-cd/v3/cmd/argocd-application-controller/commands"
+	sets "github.com/argoproj/argo-cd/v3/cmd/argocd-applicationset-controller/commands"
 	reposerver "github.com/argoproj/argo-cd/v3/cmd/argocd-repo-server/commands"
 	"github.com/spf13/cobra"
 )
@@ -18,10 +19,11 @@ import (
 func main() {
 	root := &cobra.Command{Use: "argocd", SilenceUsage: true}
 	for name, command := range map[string]*cobra.Command{
-		"application-controller": controller.NewCommand(),
-		"repo-server":            reposerver.NewCommand(),
-		"lua":                    {Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return runLua(args[0]) }},
-		"diff":                   {Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return runDiff(args[0]) }},
+		"application-controller":    controller.NewCommand(),
+		"applicationset-controller": sets.NewCommand(),
+		"repo-server":               reposerver.NewCommand(),
+		"lua":                       {Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return runLua(args[0]) }},
+		"diff":                      {Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return runDiff(args[0]) }},
 	} {
 		command.Use = name
 		root.AddCommand(command)
