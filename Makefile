@@ -97,7 +97,9 @@ test-install: need-cargo need-go controlplane ## Install, upgrade, roll back and
 	$(CARGO) test --locked --test install -- --test-threads=$(TEST_THREADS)
 
 .PHONY: test-gitops
-test-gitops: need-cargo need-go controlplane ## Let the real Flux and Argo CD apply baselines, and read their health.
+test-gitops: need-cargo need-go controlplane ## Let the real Flux and Argo CD apply baselines, and read their health (needs redis-server).
+	@command -v redis-server >/dev/null || \
+	  { echo 'redis-server is needed and was not found on the PATH; on Debian: apt install redis-server' >&2; exit 1; }
 	@echo 'Building kustomize-controller and parts of Argo CD from source (10 to 20 minutes the first time, then cached in ~/.cache) ...'
 	@$(with-kubectl); export FLUX=$(call tool,flux) ARGOCD=$(call tool,argocd)/argocd; \
 	$(CARGO) build --locked --bins; \
