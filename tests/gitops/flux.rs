@@ -204,12 +204,13 @@ impl Flux {
         .await
     }
 
-    /// Waits until a Kustomization has been reconciled anew so many times.
+    /// Waits until a Kustomization has been reconciled anew so many times, however that went.
     pub async fn rounds(&self, name: &str, count: usize) {
         let finished = || {
             let log = self.log();
             let its = |line: &&str| {
-                line.contains("Reconciliation finished") && line.contains(&format!("\"name\":\"{name}\""))
+                (line.contains("Reconciliation finished") || line.contains("Reconciliation failed"))
+                    && line.contains(&format!("\"name\":\"{name}\""))
             };
             log.lines().filter(its).count()
         };

@@ -35,25 +35,29 @@ pub fn write_fixtures(states: &[State], argo: &[Value]) {
             if object["kind"] != kind || object["metadata"]["deletionTimestamp"].is_string() {
                 continue;
             }
-            let reason = condition(object, "Ready")["reason"]
+            let holds = |type_: &str| condition(object, type_)["status"] == "True";
+            let mut name = condition(object, "Ready")["reason"]
                 .as_str()
                 .unwrap_or("New")
-                .to_lowercase();
-            let degraded = condition(object, "Degraded")["status"] == "True" && reason == "enforced";
-            let contested = condition(object, "Contested")["status"] == "True";
-            let drifted = condition(object, "Drifted")["status"] == "True" && reason == "audited";
-            let but = ["-degraded", "-contested", "-drifted"]
-                .into_iter()
-                .zip([degraded, contested, drifted]);
-            let but: String = but.filter(|(_, is)| *is).map(|(but, _)| but).collect();
-            let path = format!("testdata/{reason}{but}.yaml");
-            std::fs::write(folder(kind).join(&path), serde_saphyr::to_string(object).unwrap()).unwrap();
+                .to_owned();
+            // What is true beside Ready.
+            for type_ in ["Degraded", "Contested", "Drifted"] {
+                if holds("Ready") && holds(type_) {
+                    name.push_str(condition(object, type_)["reason"].as_str().unwrap());
+                }
+            }
+            let path = format!("testdata/{}.yaml", name.to_lowercase());
+            write(&folder(kind).join(&path), object);
             tests.push(json!({"inputPath": path, "healthStatus": answer["health"]}));
         }
-        tests.dedup_by_key(|test| test["inputPath"].clone());
-        let text = serde_saphyr::to_string(&json!({"tests": tests})).unwrap();
-        std::fs::write(folder(kind).join("health_test.yaml"), text).unwrap();
+        write(&folder(kind).join("health_test.yaml"), &json!({"tests": tests}));
     }
+}
+
+/// Writes a fixture. What this run of the test called its objects is left out.
+fn write(path: &Path, fixture: &Value) {
+    let text = serde_saphyr::to_string(fixture).unwrap();
+    std::fs::write(path, text.replace(&format!("-{}-", std::process::id()), "-")).unwrap();
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::exceptions;
 use crate::stage::{BINARY, Set, condition, create, delete, get, grant, merge, shell};
 use crate::support::{ControlPlane, Stage, eventually, install_yaml};
 
@@ -51,7 +52,7 @@ pub async fn play(plane: &ControlPlane) -> Stage {
     stage
 }
 
-/// All states of a baseline, and those of the reports beside it.
+/// All states of a baseline, of the reports beside it, and of exceptions.
 pub async fn all(plane: &ControlPlane) -> Vec<State> {
     plane.install(&install_yaml()).await.unwrap();
     let unseen = Set::new(plane, "unseen").await;
@@ -60,6 +61,7 @@ pub async fn all(plane: &ControlPlane) -> Vec<State> {
         .await
         .unwrap();
     let mut states = vec![state("new, and not looked at yet", found)];
+    let early = exceptions::unseen(plane).await;
     let stage = play(plane).await;
     states.push(state("selects nothing", unseen.until("Ready", "True").await));
     states.extend(audit(plane).await);
@@ -67,6 +69,8 @@ pub async fn all(plane: &ControlPlane) -> Vec<State> {
     states.extend(tenants(plane).await);
     states.extend(refusals(plane).await);
     states.push(deletion(plane).await);
+    states.push(early);
+    states.extend(exceptions::all(plane).await);
     states.push(stop(&unseen, &stage).await);
     states
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::argo::{Argo, warns};
-use crate::stage::{LABEL, Set, condition, get, own_as_shipped};
+use crate::argo::{Argo, PATIENCE, warns};
+use crate::stage::{LABEL, Set, api, condition, get, own_as_shipped};
 use crate::support::recorder::Recorder;
-use crate::support::{ControlPlane, Stage};
+use crate::support::{ControlPlane, Stage, watch_until};
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
@@ -44,6 +44,15 @@ impl Play {
         let labels = json!({LABEL: self.set.name, ENFORCE: "privileged"});
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}})
             .to_string()
+    }
+
+    /// Waits until the baseline tells of a fight. Argo CD waits between its heals.
+    async fn contested(&self) -> Value {
+        let baselines = api(&self.set.admin, "SecurityBaseline", None);
+        let found = watch_until(&baselines, &self.set.name, "tells of a fight", PATIENCE, |object| {
+            condition(&serde_json::to_value(object).unwrap(), "Contested")["status"] == "True"
+        });
+        serde_json::to_value(found.await.unwrap()).unwrap()
     }
 
     async fn held(&self) {
@@ -106,7 +115,7 @@ async fn without_them_self_heal_writes_the_weaker_label_again_and_again_and_the_
     play.argo.commit(&[("namespace.yaml", play.in_git())]);
     play.argo.application("tenants", &json!({})).await;
     let begun = std::time::Instant::now();
-    let told = play.set.until("Contested", "True").await;
+    let told = play.contested().await;
     let message = condition(&told, "Contested")["message"].as_str().unwrap();
     assert!(
         message.contains(&play.namespace) && message.contains("argocd"),

