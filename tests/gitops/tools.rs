@@ -32,12 +32,6 @@ pub fn argo(settings: &Path, objects: &[Value]) -> Vec<Value> {
     ask(&built("ARGOCD"), &["lua", settings.to_str().unwrap()], objects)
 }
 
-/// Whether Argo CD takes what is live for out of sync with what is desired, where it is told to ignore something.
-pub fn out_of_sync(settings: &Path, comparisons: &[Value]) -> Vec<bool> {
-    let answers = ask(&built("ARGOCD"), &["diff", settings.to_str().unwrap()], comparisons);
-    answers.iter().map(|answer| answer.as_bool().unwrap()).collect()
-}
-
 /// Gives a program a JSON array, and takes one back that is as long.
 fn ask(program: &Path, args: &[&str], questions: &[Value]) -> Vec<Value> {
     let mut child = Command::new(program)

@@ -1,7 +1,6 @@
 // Command argocd runs parts of Argo CD:
 //
-//	argocd lua SETTINGS     what it makes of objects: their health and actions (see lua.go)
-//	argocd diff SETTINGS    whether it sees a live object as out of sync (see diff.go)
+//	argocd lua SETTINGS    what it makes of objects: their health and actions (see lua.go)
 //
 // and, with all of their flags, its programs application-controller, applicationset-controller and repo-server.
 package main
@@ -23,7 +22,6 @@ func main() {
 		"applicationset-controller": sets.NewCommand(),
 		"repo-server":               reposerver.NewCommand(),
 		"lua":                       {Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return runLua(args[0]) }},
-		"diff":                      {Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return runDiff(args[0]) }},
 	} {
 		command.Use = name
 		root.AddCommand(command)
