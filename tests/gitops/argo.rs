@@ -23,7 +23,8 @@ use crate::tools::built;
 
 /// Where Argo CD and its objects are.
 pub const NAMESPACE: &str = "argocd";
-const ARGO_CD: &str = "github.com/argoproj/argo-cd/v3";
+/// The module that Argo CD is.
+pub const ARGO_CD: &str = "github.com/argoproj/argo-cd/v3";
 
 /// How long Argo CD may take for what takes it seconds.
 pub const PATIENCE: Duration = Duration::from_secs(120);

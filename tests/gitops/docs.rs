@@ -31,6 +31,11 @@ pub fn yaml_after(mark: &str) -> Value {
 #[tokio::test]
 async fn the_commands_on_the_page_work_in_their_order() {
     let plane = ControlPlane::start().await.unwrap();
+    plane.namespace("argocd", &[]).await.unwrap();
+    let argo = plane
+        .kubectl(&["create", "configmap", "argocd-cm", "--namespace=argocd"])
+        .await;
+    argo.unwrap();
     let found = blocks(&page(), "<!-- run: gitops -->");
     assert!(!found.is_empty());
     for block in found {

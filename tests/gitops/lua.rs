@@ -134,3 +134,28 @@ fn the_patch_is_what_its_files_make() {
         "{SETTINGS} is stale: make generate"
     );
 }
+
+#[test]
+fn the_component_adds_the_patch_to_argo_cds_own_settings() {
+    let manifests = crate::process::module("argocd", crate::argo::ARGO_CD, crate::argo::ARGO_CD).join("manifests");
+    let folder = tempfile::tempdir().unwrap().keep().canonicalize().unwrap();
+    std::fs::copy(
+        manifests.join("base/config/argocd-cm.yaml"),
+        folder.join("argocd-cm.yaml"),
+    )
+    .unwrap();
+    // kustomize takes relative paths alone.
+    let up = "../".repeat(folder.components().count() - 1);
+    let component = file("config/argocd").canonicalize().unwrap();
+    let ours = format!("{up}{}", component.strip_prefix("/").unwrap().display());
+    let kustomization = json!({"resources": ["argocd-cm.yaml"], "components": [ours]});
+    std::fs::write(folder.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    let made = crate::process::run(&folder, "kubectl", &["kustomize", "."]);
+    let made: Value = serde_saphyr::from_str(&String::from_utf8(made).unwrap()).unwrap();
+    let data = made["data"].as_object().unwrap();
+    for (key, value) in yaml(&file(SETTINGS))["data"].as_object().unwrap() {
+        assert_eq!(data[key], *value, "{key}");
+    }
+    assert!(data.contains_key("resource.exclusions"), "Argo CD's own settings stay");
+    std::fs::remove_dir_all(folder).unwrap();
+}
