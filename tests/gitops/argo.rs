@@ -216,7 +216,8 @@ impl Argo {
 
     /// Waits until an Application satisfies a predicate, and answers it.
     pub async fn until(&self, name: &str, what: &str, predicate: impl Fn(&Value) -> bool) -> Value {
-        let found = watch_until(&self.applications(), name, what, PATIENCE, |object| {
+        let all = self.applications();
+        let found = watch_until(&all, name, what, PATIENCE, |object| {
             predicate(&serde_json::to_value(object).unwrap())
         });
         match found.await {

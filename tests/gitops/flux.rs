@@ -180,7 +180,8 @@ impl Flux {
 
     /// Waits until a Kustomization satisfies a predicate, and answers it.
     pub async fn until(&self, name: &str, what: &str, predicate: impl Fn(&Value) -> bool) -> Value {
-        let found = watch_until(&self.kustomizations(), name, what, PATIENCE, |object| {
+        let all = self.kustomizations();
+        let found = watch_until(&all, name, what, PATIENCE, |object| {
             predicate(&serde_json::to_value(object).unwrap())
         });
         match found.await {
