@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -89,7 +89,9 @@ impl Argo {
         let dir = self.dir.path();
         let args: Vec<&str> = args.split_whitespace().collect();
         let (socket, home) = (dir.join("ask-pass.sock"), dir.join("gnupg"));
-        let env: [(&str, &OsStr); 7] = [
+        let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
+        let env: [(&str, &OsStr); 8] = [
+            ("PATH", path.as_ref()),
             ("KUBECONFIG", plane.admin_kubeconfig().as_os_str()),
             ("ARGOCD_FAKE_IN_CLUSTER", "true".as_ref()),
             ("ARGOCD_GPG_ENABLED", "false".as_ref()),
@@ -222,7 +224,7 @@ impl Argo {
         });
         match found.await {
             Ok(found) => serde_json::to_value(found).unwrap(),
-            Err(error) => panic!("{error:#}; {}", self.log()),
+            Err(error) => panic!("{error:#}"),
         }
     }
 
@@ -236,16 +238,13 @@ impl Argo {
         })
         .await
     }
+}
 
-    /// Deletes an Application and nothing else.
-    pub async fn forget(&self, name: &str) {
-        self.applications()
-            .delete(name, &DeleteParams::default())
-            .await
-            .unwrap();
-        crate::support::watch_gone(&self.applications(), name, PATIENCE)
-            .await
-            .unwrap();
+impl Drop for Argo {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
     }
 }
 

@@ -11,13 +11,17 @@ async fn the_example_makes_two_applications_for_each_cluster_with_an_environment
     let plane = ControlPlane::start().await.unwrap();
     let argo = Argo::sets(&plane).await;
     for (name, environment) in [("paris", Some("production")), ("oslo", Some("staging")), ("lab", None)] {
+        let mut labels = json!({"argocd.argoproj.io/secret-type": "cluster"});
+        if let Some(environment) = environment {
+            labels["environment"] = json!(environment);
+        }
         let object = json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
                 "name": name,
                 "namespace": NAMESPACE,
-                "labels": {"argocd.argoproj.io/secret-type": "cluster", "environment": environment},
+                "labels": labels,
             },
             "stringData": {"name": name, "server": format!("https://{name}.example.com"), "config": "{}"},
         });
