@@ -113,16 +113,23 @@ async fn rollout(plane: &ControlPlane) -> Vec<State> {
     let set = Set::new(plane, "rollout").await;
     let namespaces = set.namespaces(plane, 12).await;
     set.aged(&namespaces).await;
-    set.baseline(pods("Enforce", 5)).await;
+    // A minute's worth comes at once; the rest is seen waiting, and then let go on.
+    let paced = |namespaces: u32| {
+        let mut spec = pods("Enforce", 5);
+        spec["rollout"] = json!({"maxNamespacesPerMinute": namespaces});
+        spec
+    };
+    set.baseline(paced(3)).await;
     let waits = because(&set, "Stalled", "AwaitingConfirmation").await;
     let message = condition(&waits, "Stalled")["message"].as_str().unwrap();
     let (_, command) = message.split_once("To go on: ").unwrap();
     shell(plane, command).await;
     let reconciling = because(&set, "Reconciling", "Progressing").await;
+    set.baseline(paced(1000)).await;
     set.until_enforced(12).await;
     let ready = because(&set, "Ready", "Enforced").await;
     let compliant = report(&set, &namespaces[0], "Compliant").await;
-    let mut suspended = pods("Enforce", 5);
+    let mut suspended = paced(1000);
     suspended["suspend"] = json!(true);
     set.baseline(suspended).await;
     let suspended = because(&set, "Stalled", "Suspended").await;
