@@ -73,6 +73,14 @@ impl Argo {
         let dir = tempfile::Builder::new().prefix("argo-").tempdir().unwrap();
         plane.namespace(NAMESPACE, &[]).await.unwrap();
         settings(plane, dir.path()).await;
+        // A script of the image that the repo-server runs in.
+        let script = "git-verify-wrapper.sh";
+        let of_image = module("argocd", ARGO_CD, ARGO_CD).join("hack").join(script);
+        run(
+            dir.path(),
+            "install",
+            &["--mode=755", of_image.to_str().unwrap(), script],
+        );
         run(
             dir.path(),
             "git",
