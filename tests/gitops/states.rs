@@ -108,34 +108,33 @@ async fn audit(plane: &ControlPlane) -> Vec<State> {
     ]
 }
 
-/// A change that waits, is confirmed, and is rolled out; then the baseline is suspended.
+/// A rollout that takes its time; a change that waits and is confirmed; then the baseline is suspended.
 async fn rollout(plane: &ControlPlane) -> Vec<State> {
+    let paced = Set::new(plane, "paced").await;
+    paced.aged(&paced.namespaces(plane, 6).await).await;
+    let mut slowly = pods("Enforce", 5);
+    slowly["rollout"] = json!({"maxNamespacesPerMinute": 3});
+    paced.baseline(slowly).await;
+    let reconciling = because(&paced, "Reconciling", "Progressing").await;
+
     let set = Set::new(plane, "rollout").await;
     let namespaces = set.namespaces(plane, 12).await;
     set.aged(&namespaces).await;
-    // A minute's worth comes at once; the rest is seen waiting, and then let go on.
-    let paced = |namespaces: u32| {
-        let mut spec = pods("Enforce", 5);
-        spec["rollout"] = json!({"maxNamespacesPerMinute": namespaces});
-        spec
-    };
-    set.baseline(paced(3)).await;
+    set.baseline(pods("Enforce", 5)).await;
     let waits = because(&set, "Stalled", "AwaitingConfirmation").await;
     let message = condition(&waits, "Stalled")["message"].as_str().unwrap();
     let (_, command) = message.split_once("To go on: ").unwrap();
     shell(plane, command).await;
-    let reconciling = because(&set, "Reconciling", "Progressing").await;
-    set.baseline(paced(1000)).await;
     set.until_enforced(12).await;
     let ready = because(&set, "Ready", "Enforced").await;
     let compliant = report(&set, &namespaces[0], "Compliant").await;
-    let mut suspended = paced(1000);
+    let mut suspended = pods("Enforce", 5);
     suspended["suspend"] = json!(true);
     set.baseline(suspended).await;
     let suspended = because(&set, "Stalled", "Suspended").await;
     vec![
-        state("waits for a confirmation", waits),
         state("being rolled out", reconciling),
+        state("waits for a confirmation", waits),
         state("enforced", ready),
         state("of a namespace that is as declared", compliant),
         state("suspended", suspended),

@@ -40,6 +40,7 @@ fn spec(set: &Set) -> Value {
     json!({
         "namespaceSelector": {"matchLabels": {LABEL: set.name}},
         "mode": "Enforce",
+        "deletionPolicy": "Retain",
         "networkIsolation": {"defaultDeny": ["Ingress"]},
         "resourceQuotas": {"items": [{"name": "pods", "hard": {"pods": 5}}]},
     })
@@ -73,12 +74,12 @@ async fn argo_cd_syncs_what_is_shipped_and_then_baselines_heals_them_and_prunes_
 
     // What is changed by hand, Argo CD changes back; what drifts in the namespace, the operator does.
     let recorder = Recorder::start(&plane).await.unwrap();
-    let audit = json!({"spec": {"resourceQuotas": {"items": [{"name": "pods", "hard": {"pods": 4}}]}}});
-    merge(&set.admin, "SecurityBaseline", None, &set.name, audit)
+    let change = json!({"spec": {"deletionPolicy": "Delete"}});
+    merge(&set.admin, "SecurityBaseline", None, &set.name, change)
         .await
         .unwrap();
     set.baseline_until(&set.name, "is as in Git again", |b| {
-        b["spec"]["resourceQuotas"]["items"][0]["hard"]["pods"] == 5
+        b["spec"]["deletionPolicy"] == "Retain"
     })
     .await;
     set.until_enforced(1).await;
