@@ -101,14 +101,19 @@ async fn audit(plane: &ControlPlane) -> Vec<State> {
     set.baseline(pods("Audit", 5)).await;
     let audited = because(&set, "Ready", "Audited").await;
     set.until("Drifted", "False").await;
+    let mut suspended = pods("Audit", 5);
+    suspended["suspend"] = json!(true);
+    set.baseline(suspended).await;
+    let suspended = because(&set, "Stalled", "Suspended").await;
     vec![
         state("audited, something departs", drifted),
         state("of an audited namespace that departs", reported),
         state("audited, nothing departs", audited),
+        state("suspended", suspended),
     ]
 }
 
-/// A rollout that takes its time; a change that waits and is confirmed; then the baseline is suspended.
+/// A rollout that takes its time, and a change that waits and is confirmed.
 async fn rollout(plane: &ControlPlane) -> Vec<State> {
     let paced = Set::new(plane, "paced").await;
     paced.aged(&paced.namespaces(plane, 6).await).await;
@@ -128,16 +133,11 @@ async fn rollout(plane: &ControlPlane) -> Vec<State> {
     set.until_enforced(12).await;
     let ready = because(&set, "Ready", "Enforced").await;
     let compliant = report(&set, &namespaces[0], "Compliant").await;
-    let mut suspended = pods("Enforce", 5);
-    suspended["suspend"] = json!(true);
-    set.baseline(suspended).await;
-    let suspended = because(&set, "Stalled", "Suspended").await;
     vec![
         state("being rolled out", reconciling),
         state("waits for a confirmation", waits),
         state("enforced", ready),
         state("of a namespace that is as declared", compliant),
-        state("suspended", suspended),
     ]
 }
 
