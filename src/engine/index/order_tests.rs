@@ -177,6 +177,7 @@ fn what_we_delete_ourselves_is_not_missed_however_its_end_is_told() {
             uid: "r".into(),
             resource_version: "1".into(),
             meaning: live.digest,
+            troubles: Troubles::default(),
         });
         let prior = entry.prior.get_or_insert_default();
         prior.wrote(&id, live.uid, "b", as_written, pools);
