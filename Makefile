@@ -103,6 +103,14 @@ test-alerts: need-cargo need-go controlplane ## See each alert fire and resolve,
 	$(CARGO) build --locked --bins; \
 	$(CARGO) test --locked --test alerts -- --test-threads=$(TEST_THREADS)
 
+.PHONY: test-gitops
+test-gitops: need-cargo need-go controlplane ## Let the real Flux and Argo CD apply baselines, and read their health (needs redis-server).
+	@command -v redis-server >/dev/null || \
+	  { echo 'redis-server is needed and was not found on the PATH; on Debian: apt install redis-server' >&2; exit 1; }
+	@echo 'Building kustomize-controller and parts of Argo CD from source (10 to 20 minutes the first time, then cached in ~/.cache) ...'
+	@$(with-kubectl); export FLUX=$(call tool,flux) ARGOCD=$(call tool,argocd)/argocd; \
+	$(CARGO) test --locked --test gitops -- --test-threads=$(TEST_THREADS)
+
 # Built optimised, the operator too. Cargo's own test harness has no part in it.
 .PHONY: bench
 bench: need-cargo controlplane ## Measure beside a bare client: N=300 namespaces, or N=10000 (an hour); PARTS=convergence,rest,... chooses.
@@ -116,8 +124,8 @@ bench-smoke: need-cargo controlplane ## Check what no clock decides: requests fo
 lint: need-cargo need-go ## Check the format, and let the linters look (warnings are errors).
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- --deny warnings
-	@cd $(controlplane) && unformatted=$$(gofmt -l .) && \
-	  { [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted (run: gofmt -w $(controlplane))" >&2; exit 1; }; }
+	@cd $(controlplane) && unformatted=$$(gofmt -l . ../tools) && \
+	  { [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted (run: gofmt -w $(controlplane) tests/tools)" >&2; exit 1; }; }
 	cd $(controlplane) && GOTOOLCHAIN=local $(GO) vet .
 
 .PHONY: deny
@@ -126,7 +134,7 @@ deny: need-cargo ## Check the dependencies' licenses, sources and duplicates (ne
 	$(CARGO) deny --locked check licenses bans sources
 
 .PHONY: generate
-generate: need-cargo generate-crds generate-manifests generate-chart ## Write all generated files: crds/, docs/reference/, config/install.yaml, the chart's files.
+generate: need-cargo generate-crds generate-manifests generate-chart generate-argocd ## Write all generated files: crds/, docs/reference/, config/install.yaml, the chart's files, the patch for Argo CD.
 
 .PHONY: generate-crds
 generate-crds: need-cargo
@@ -140,14 +148,20 @@ generate-manifests: controlplane
 generate-chart: generate-crds
 	@config/helm/copy-files.sh $(chart)/files
 
+.PHONY: generate-argocd
+generate-argocd:
+	@config/argocd/patch.sh >config/argocd/argocd-cm.yaml
+
 .PHONY: verify-generated
 verify-generated: need-cargo controlplane ## Fail if a generated file is not what `make generate` writes.
 	@$(with-kubectl); fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; mkdir -p "$$fresh/crds" "$$fresh/config"; \
 	$(CARGO) run --locked --quiet -- generate --root "$$fresh"; \
 	$(call install-yaml,$$fresh/config/install.yaml); \
 	config/helm/copy-files.sh "$$fresh/files"; \
+	config/argocd/patch.sh >"$$fresh/argocd-cm.yaml"; \
 	if diff -ru crds "$$fresh/crds" --exclude=kustomization.yaml && diff -ru docs/reference "$$fresh/docs/reference" && \
-	  diff -u config/install.yaml "$$fresh/config/install.yaml" && diff -ru $(chart)/files "$$fresh/files"; then \
+	  diff -u config/install.yaml "$$fresh/config/install.yaml" && diff -ru $(chart)/files "$$fresh/files" && \
+	  diff -u config/argocd/argocd-cm.yaml "$$fresh/argocd-cm.yaml"; then \
 	  echo 'The generated files are fresh.'; \
 	else \
 	  echo 'Generated files are stale, see the difference above. Mend it with: make generate' >&2; exit 1; \
