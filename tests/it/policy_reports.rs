@@ -232,11 +232,11 @@ async fn a_list_of_results_is_bounded_beside_a_true_summary() {
     let named = |count: usize, item: &dyn Fn(usize) -> Value| -> Vec<Value> { (0..count).map(item).collect() };
     set.baseline(json!({
         "resourceQuotas": {"items": named(32, &|i| json!({"name": format!("q{i}"), "hard": {"pods": 5}}))},
-        "limitRanges": {"items": named(32, &|i| json!({"name": format!("l{i}"), "limits": [{"type": "Pod", "max": {"cpu": "2"}}]}))},
+        "limitRanges": {"items": named(16, &|i| json!({"name": format!("l{i}"), "limits": [{"type": "Pod", "max": {"cpu": "2"}}]}))},
         "access": {"bindings": named(32, &|i| json!({"name": format!("b{i}"), "clusterRole": "view", "subjects": [{"kind": "Group", "name": "auditors"}]}))},
         "networkIsolation": {
             "defaultDeny": ["Ingress", "Egress"],
-            "allow": named(10, &|i| json!({"name": format!("r{i}"), "podSelector": {"matchLabels": {"app": "a"}}, "ingress": [{"ports": [{"port": 80}]}]})),
+            "allow": named(32, &|i| json!({"name": format!("r{i}"), "podSelector": {"matchLabels": {"app": "a"}}, "ingress": [{"ports": [{"port": 80}]}]})),
         },
     }))
     .await;

@@ -135,8 +135,8 @@ impl Index {
             return Vec::new();
         };
         let exceptions = &world.waivers.exceptions;
-        let same = |judged: &Box<Judged>| judged.exceptions == *exceptions && judged.waived == plan.waived;
-        if entry.judged.as_ref().is_some_and(same) {
+        let same = |judged: &Judged| judged.exceptions == *exceptions && judged.waived == plan.waived;
+        if entry.judged.as_deref().is_some_and(same) {
             return Vec::new();
         }
         let judged = Judged {

@@ -95,7 +95,7 @@ impl fmt::Display for Uid {
 
 impl PartialEq<str> for Uid {
     fn eq(&self, other: &str) -> bool {
-        *self == Self::from(other)
+        self.eq(&Self::from(other))
     }
 }
 
@@ -137,7 +137,7 @@ impl fmt::Display for Version {
 
 impl PartialEq<str> for Version {
     fn eq(&self, other: &str) -> bool {
-        *self == Self::from(other)
+        self.eq(&Self::from(other))
     }
 }
 
