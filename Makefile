@@ -96,6 +96,13 @@ test-install: need-cargo need-go controlplane ## Install, upgrade, roll back and
 	$(CARGO) build --locked --bins --example demo; \
 	$(CARGO) test --locked --test install -- --test-threads=$(TEST_THREADS)
 
+.PHONY: test-alerts
+test-alerts: need-cargo need-go controlplane ## See each alert fire and resolve, with a real Prometheus; check rules, metrics and dashboard.
+	@echo 'Building Prometheus and amtool from source (ten minutes the first time, then cached in ~/.cache) ...'
+	@$(with-kubectl); export PROMETHEUS=$(call tool,prometheus) AMTOOL=$(call tool,alertmanager); \
+	$(CARGO) build --locked --bins; \
+	$(CARGO) test --locked --test alerts -- --test-threads=$(TEST_THREADS)
+
 .PHONY: test-gitops
 test-gitops: need-cargo need-go controlplane ## Let the real Flux and Argo CD apply baselines, and read their health (needs redis-server).
 	@command -v redis-server >/dev/null || \

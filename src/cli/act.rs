@@ -1,6 +1,6 @@
 //! `confirm`, `release`, `suspend` and `resume`: what a person decides about a baseline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal, Write};
 
 use serde_json::json;
@@ -151,7 +151,8 @@ pub(super) async fn release(args: &Release) -> Result<Verdict, Failure> {
         match found.map_err(|error| told(&error, name))? {
             Seen::Absent => return Err(format!("there is no namespace {name}").into()),
             Seen::There(object) => {
-                let labels = serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
+                let labels: BTreeMap<String, String> =
+                    serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
                 if matches(&baseline.spec.namespace_selector, &labels) {
                     text += &format!(
                         "{name} still has the labels that {} selects by: it stays held until they are gone.\n",

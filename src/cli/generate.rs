@@ -48,6 +48,7 @@ pub(super) fn generate(root: &Path) -> Done {
     let commands = reference::commands(Cli::command().bin_name(PLUGIN.1));
     std::fs::write(folder.join("cli.md"), commands)?;
     std::fs::write(folder.join("findings.md"), reference::findings())?;
+    std::fs::write(folder.join("metrics.md"), reference::metrics()?)?;
     let schema = serde_json::to_string_pretty(&reference::schema())? + "\n";
     std::fs::write(folder.join("report.schema.json"), schema)?;
     Ok(())

@@ -51,7 +51,7 @@ impl Difference {
 
 /// Who changed something, by what it says of itself: any client states the field manager that it likes, and what it
 /// removes leaves no trace. Every text is bounded and harmless to show.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The field manager that was stated, or `unknown`.
     pub by: String,
@@ -108,7 +108,7 @@ impl Claim {
 pub type Open = BTreeMap<(String, String), Since>;
 
 /// Since when something departs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Since {
     /// When it was first seen.
     pub seen: Timestamp,

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::select::{glob, matches};
-use super::world::{Baseline, Membership, NamespaceFacts, Prior};
+use super::select::{Labels, glob, matches};
+use super::world::{Baseline, Membership, Prior};
 use crate::api::v1alpha1::{LabelSelector, SecurityBaselineSpec};
 
 /// How a baseline stands to a namespace.
@@ -26,7 +26,7 @@ pub enum Standing {
 pub fn standing(
     spec: &SecurityBaselineSpec,
     name: &str,
-    labels: &BTreeMap<String, String>,
+    labels: &impl Labels,
     recorded: Option<&Membership>,
 ) -> Standing {
     if spec.excluded_namespaces.iter().any(|pattern| glob(pattern, name)) {
@@ -35,7 +35,7 @@ pub fn standing(
     if matches(&spec.namespace_selector, labels) {
         return Standing::Selected;
     }
-    let held = recorded.is_some_and(|recorded| matches(&spec.namespace_selector, &then(labels, recorded)));
+    let held = recorded.is_some_and(|recorded| matches(&spec.namespace_selector, &Then { labels, recorded }));
     if held && !spec.released_namespaces.iter().any(|released| released == name) {
         Standing::Deselected
     } else {
@@ -44,15 +44,18 @@ pub fn standing(
 }
 
 /// The labels of a namespace as they were when it was selected, as far as that is on record.
-fn then(labels: &BTreeMap<String, String>, recorded: &Membership) -> BTreeMap<String, String> {
-    let mut then = labels.clone();
-    for (key, value) in &recorded.admitted {
-        match value {
-            Some(value) => then.insert(key.clone(), value.clone()),
-            None => then.remove(key),
-        };
+struct Then<'a, L> {
+    labels: &'a L,
+    recorded: &'a Membership,
+}
+
+impl<L: Labels> Labels for Then<'_, L> {
+    fn value(&self, key: &str) -> Option<&str> {
+        match self.recorded.admitted.get(key) {
+            Some(then) => then.as_deref(),
+            None => self.labels.value(key),
+        }
     }
-    then
 }
 
 /// What is put on record of a namespace that is selected: each label that the selector looks at.
@@ -73,16 +76,25 @@ pub struct Members {
     pub released: Vec<Arc<Baseline>>,
 }
 
-/// Sorts the baselines by how they stand to a namespace.
+/// What is on record of the baselines of a namespace, however it is kept.
+pub trait OnRecord {
+    /// How a baseline held it, by the baseline's UID.
+    fn membership(&self, uid: &str) -> Option<&Membership>;
+    /// Whether anything of a baseline is on record.
+    fn knows(&self, uid: &str) -> bool;
+}
+
+/// Sorts the baselines by how they stand to the namespace of this name.
 pub fn members<'a>(
     baselines: impl IntoIterator<Item = &'a Arc<Baseline>>,
-    namespace: &NamespaceFacts,
-    prior: Option<&Prior>,
+    name: &str,
+    labels: &impl Labels,
+    prior: Option<&impl OnRecord>,
 ) -> Members {
     let mut members = Members::default();
     for baseline in baselines {
-        let recorded = prior.and_then(|prior| prior.members.get(&baseline.uid));
-        let standing = standing(&baseline.spec, &namespace.name, &namespace.labels, recorded);
+        let recorded = prior.and_then(|prior| prior.membership(&baseline.uid));
+        let standing = standing(&baseline.spec, name, labels, recorded);
         if baseline.leaving || standing == Standing::Out {
             if prior.is_some_and(|prior| prior.knows(&baseline.uid)) {
                 members.released.push(Arc::clone(baseline));
@@ -97,9 +109,12 @@ pub fn members<'a>(
     members
 }
 
-impl Prior {
-    /// Whether anything of a baseline is on record.
-    pub fn knows(&self, uid: &str) -> bool {
+impl OnRecord for Prior {
+    fn membership(&self, uid: &str) -> Option<&Membership> {
+        self.members.get(uid)
+    }
+
+    fn knows(&self, uid: &str) -> bool {
         self.members.contains_key(uid)
             || self.inventory.values().any(|recorded| recorded.baseline == uid)
             || self.labels.values().any(|recorded| recorded.baseline == uid)

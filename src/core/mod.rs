@@ -21,6 +21,7 @@ pub mod select;
 pub mod settle;
 pub mod status;
 pub mod text;
+pub mod told;
 pub mod usage;
 pub mod validate;
 pub mod world;

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -62,6 +63,11 @@ impl PartialEq for ChildKind {
     }
 }
 impl Eq for ChildKind {}
+impl Hash for ChildKind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.group, self.kind).hash(state);
+    }
+}
 impl PartialOrd for ChildKind {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
@@ -79,7 +85,7 @@ impl fmt::Debug for ChildKind {
 }
 
 /// Which child of a namespace: its kind and its name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChildId {
     /// The child's kind.
     pub kind: &'static ChildKind,
@@ -308,6 +314,14 @@ impl Digest {
     /// The digest of nothing: no object has it.
     pub const fn unseen() -> Self {
         Self([0; 16])
+    }
+
+    /// Its first half, which is enough where only a few are told apart.
+    pub fn short(&self) -> u64 {
+        self.0
+            .iter()
+            .take(8)
+            .fold(0, |short, byte| (short << 8) | u64::from(*byte))
     }
 
     /// Reads what [`fmt::Display`] wrote.

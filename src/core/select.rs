@@ -7,15 +7,27 @@ use crate::api::v1alpha1::{LabelSelector, SecurityBaselineSpec, SelectorOperator
 /// Namespaces that no baseline ever reaches, whatever their labels say and whatever the configuration leaves out.
 pub const ALWAYS_EXCLUDED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
+/// The labels of a namespace, however they are kept.
+pub trait Labels {
+    /// The value of a label, if the namespace has it.
+    fn value(&self, key: &str) -> Option<&str>;
+}
+
+impl Labels for BTreeMap<String, String> {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
 /// Whether a selector matches these labels. An empty selector matches everything.
-pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+pub fn matches(selector: &LabelSelector, labels: &impl Labels) -> bool {
     selector
         .match_labels
         .iter()
-        .all(|(key, value)| labels.get(key) == Some(value))
+        .all(|(key, value)| labels.value(key) == Some(value))
         && selector.match_expressions.iter().all(|requirement| {
-            let value = labels.get(&requirement.key);
-            let listed = value.is_some_and(|v| requirement.values.contains(v));
+            let value = labels.value(&requirement.key);
+            let listed = value.is_some_and(|v| requirement.values.iter().any(|listed| listed == v));
             match requirement.operator {
                 SelectorOperator::In => listed,
                 // As in Kubernetes, an absent label is not in any list.
@@ -28,7 +40,7 @@ pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> b
 
 /// Whether the baseline selects a namespace of this name with these labels. (Names that the operator's configuration
 /// excludes are dealt with before, for all baselines at once.)
-pub fn selects(spec: &SecurityBaselineSpec, name: &str, labels: &BTreeMap<String, String>) -> bool {
+pub fn selects(spec: &SecurityBaselineSpec, name: &str, labels: &impl Labels) -> bool {
     !spec.excluded_namespaces.iter().any(|pattern| glob(pattern, name)) && matches(&spec.namespace_selector, labels)
 }
 

@@ -41,7 +41,7 @@ pub struct Settled {
 }
 
 /// How a namespace stands with one of the baselines that hold it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MemberStanding {
     /// The baseline.
     pub baseline: String,
@@ -59,12 +59,16 @@ pub struct MemberStanding {
     pub conflict: Option<String>,
     /// Whether the namespace lost the labels that selected it.
     pub deselected: bool,
+    /// Whether something is held back there.
+    pub held: bool,
+    /// Whether something that is enforced has drifted there, and is not repaired.
+    pub unrepaired: bool,
     /// Who keeps undoing what is repaired there, in a sentence.
     pub contested: Option<String>,
 }
 
 /// How a namespace stands with a baseline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// In the declared state.
     Compliant,
@@ -246,14 +250,15 @@ fn baselines(world: &World, plan: &Plan) -> Vec<HeldBaseline> {
 /// How the namespace stands with each baseline: by the sections that it takes part in.
 fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[Contest]) -> Vec<MemberStanding> {
     let member = |(place, baseline): (usize, &Arc<Baseline>)| {
-        let takes_part = plan.sections.iter().map(|section| {
+        let takes_part = |section: &&SectionPlan| {
             let askers = &section.askers;
             askers.enforcing.contains(&place) || askers.auditing.contains(&place)
-        });
+        };
         let its = controls
             .iter()
-            .zip(takes_part)
-            .filter_map(|(control, its)| its.then_some(control));
+            .zip(&plan.sections)
+            .filter_map(|(control, section)| takes_part(&section).then_some(control));
+        let sections = plan.sections.iter().filter(takes_part);
         let told = its.clone().map(|c| c.findings.len() + c.blocked.len()).sum();
         let (mut standing, mut reason, mut message) = standing(plan, its);
         let yields = plan.conflicts().find(|c| c.yields == place);
@@ -274,10 +279,25 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[C
             told,
             conflict: conflict.map(|c| c.message),
             deselected: world.deselected.contains(&baseline.uid),
+            held: sections.clone().any(|section| !section.held.is_empty()),
+            unrepaired: sections.clone().any(SectionPlan::has_unrepaired),
             contested: contests.first().map(fought_over),
         }
     };
     plan.baselines().iter().enumerate().map(member).collect()
+}
+
+impl SectionPlan {
+    /// Whether something that is enforced has drifted. What is held back is told as if it were only audited, since it is not
+    /// put back; it was enforced all the same.
+    fn has_unrepaired(&self) -> bool {
+        let held = |finding: &Finding| self.held.iter().any(|held| held.object == finding.object);
+        let enforced = |finding: &&Finding| finding.mode == Mode::Enforce || held(finding);
+        self.findings
+            .iter()
+            .filter(enforced)
+            .any(|finding| finding.kind.is_drift())
+    }
 }
 
 impl Plan {

@@ -20,6 +20,18 @@ const MOST_NAMED: usize = 20;
 /// The most problems, and the most warnings, that a status tells.
 const MOST_PROBLEMS: usize = 16;
 
+/// Why a baseline may be Stalled.
+pub const STALLED_REASONS: [&str; 8] = [
+    "InvalidSpec",
+    "AwaitingConfirmation",
+    "Stopped",
+    "Suspended",
+    "CleanupBlocked",
+    "RolloutStopped",
+    "Blocked",
+    "Conflict",
+];
+
 /// What is known of a baseline.
 #[derive(Clone, Debug, Default)]
 pub struct BaselineFacts {
@@ -79,6 +91,8 @@ pub struct Tally {
     weakened: Named,
     contested: Named,
     deselected: Named,
+    held: i64,
+    unrepaired: i64,
 }
 
 /// Namespaces of which something is told: how many, and the worst few.
@@ -157,6 +171,8 @@ impl Tally {
             self.counts.contested += 1;
             self.contested.name(namespace, member.told, "Contested", contested);
         }
+        self.held += i64::from(member.held);
+        self.unrepaired += i64::from(member.unrepaired);
         if member.deselected {
             self.counts.deselected += 1;
             let message = "it lost the labels that selected it; it is held until spec.releasedNamespaces names it";
@@ -167,6 +183,16 @@ impl Tally {
     /// How many namespaces are in which state.
     pub fn counts(&self) -> NamespaceCounts {
         self.counts
+    }
+
+    /// In how many namespaces something is held back.
+    pub fn held(&self) -> i64 {
+        self.held
+    }
+
+    /// In how many namespaces something that is enforced has drifted and is not repaired.
+    pub fn unrepaired(&self) -> i64 {
+        self.unrepaired
     }
 }
 
@@ -285,6 +311,7 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
     } else {
         (false, "NotStalled", "nothing waits for a person".to_owned())
     };
+    debug_assert!(!stalled || STALLED_REASONS.contains(&stalled_reason));
     let reconciling = !stalled && (rolling_out || facts.cleaning.is_some());
     let (ready_reason, ready_message) = if stalled {
         (stalled_reason, stalled_message.clone())

@@ -193,7 +193,7 @@ pub struct Kept {
 }
 
 /// What the report says of earlier work.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prior {
     /// The objects that we wrote.
     pub inventory: BTreeMap<ChildId, Recorded>,
@@ -214,7 +214,7 @@ pub struct Prior {
 }
 
 /// How a baseline held a namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Membership {
     /// The generation of its spec.
     pub generation: i64,
@@ -224,7 +224,7 @@ pub struct Membership {
 }
 
 /// A condition as it stood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PriorCondition {
     /// Its type.
     pub type_: String,
@@ -235,7 +235,7 @@ pub struct PriorCondition {
 }
 
 /// Drift so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PriorDrift {
     /// How often something drifted.
     pub total: i64,
@@ -250,7 +250,7 @@ pub struct PriorDrift {
 }
 
 /// An object that we wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recorded {
     /// Its UID.
     pub uid: String,
@@ -268,7 +268,7 @@ impl Recorded {
 }
 
 /// A label that we wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecordedLabel {
     /// Its value.
     pub value: String,

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::Context;
 use super::answer::{Asked, answer, newer};
-use super::metrics::STATES;
 use super::queue::{Key, Lane};
 use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineStatus};
 use crate::controls::{Detected, REGISTRY};
@@ -102,29 +101,10 @@ fn next_status(context: &Context, name: &Arc<str>) -> Option<(Known, SecurityBas
     let next = status(&facts, &tally, &entry.status, context.clock.now());
     drop(index);
 
-    let counts = tally.counts();
-    let values = [
-        counts.compliant,
-        counts.drifted,
-        counts.pending,
-        counts.blocked,
-        counts.conflicting,
-        counts.weakened,
-    ];
-    for (state, value) in STATES.iter().zip(values) {
-        context
-            .metrics
-            .namespaces
-            .with_label_values(&[&**name, *state])
-            .set(value);
-    }
+    context.metrics.tallied(name, &tally);
     for condition in &next.conditions {
-        let holds = i64::from(condition.status == "True");
-        context
-            .metrics
-            .conditions
-            .with_label_values(&[&**name, &condition.type_])
-            .set(holds);
+        let (type_, status, reason) = (&condition.type_, &condition.status, &condition.reason);
+        context.metrics.condition(name, type_, status, reason);
     }
     // While namespaces are still to be looked at for the first time (after a start, say), nothing new is known of a
     // generation whose rollout was over already.

@@ -18,12 +18,15 @@ use hyper_util::rt::TokioExecutor;
 use kube::client::{ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use prometheus::IntCounterVec;
 use serde_json::{Value, json};
 use tower::layer::layer_fn;
+use tower::util::option_layer;
 use tower::{BoxError, ServiceBuilder};
 
 use super::fence::Fenced;
 use super::lease::Leadership;
+use super::metrics::requests::Counting;
 use crate::core::text::bounded;
 
 /// How long it may take to connect.
@@ -35,17 +38,21 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// How long what was sent may stay unacknowledged.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+/// The longest that the head of an answer may take, also of a list or a watch: the API server itself gives up on a request
+/// after 60 s (its flag `--request-timeout`), so what takes longer comes from one that hangs.
+const HEAD: Duration = Duration::from_secs(65);
 /// The longest that nothing comes: a watch is quiet for as long as nothing happens, and the API server ends it after 290 s
 /// at the latest.
 const QUIET: Duration = Duration::from_secs(300);
 
 /// A client for the cluster that the environment names: a kubeconfig, or a pod's own. It sends what only reads at any time,
-/// and everything else only while this replica leads.
+/// and everything else only while this replica leads; what it sends is counted.
 ///
 /// # Errors
 /// When there is no usable configuration.
-pub async fn client(leadership: Arc<Leadership>) -> kube::Result<Client> {
-    of(Config::infer().await.map_err(kube::Error::InferConfig)?, leadership)
+pub async fn client(leadership: Arc<Leadership>, requests: IntCounterVec) -> kube::Result<Client> {
+    let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    of(config, leadership, Some(requests))
 }
 
 /// Where a command connects to.
@@ -98,18 +105,21 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result
         namespace: config.default_namespace.clone(),
         context,
         // Nobody else is asked whether a person may do what they say.
-        client: of(config, Arc::new(Leadership::alone()))?,
+        client: of(config, Arc::new(Leadership::alone()), None)?,
     })
 }
 
-fn of(mut config: Config, leadership: Arc<Leadership>) -> kube::Result<Client> {
+fn of(mut config: Config, leadership: Arc<Leadership>, requests: Option<IntCounterVec>) -> kube::Result<Client> {
+    // Behind the fence: what it keeps back is not sent.
+    let counted = requests.map(Counting);
     // What failed is tried again by the queue, which knows how long to wait and lets others work meanwhile. The client's
     // own retry would hold a worker up, and hide a write that was done although its answer was an error.
     config.default_retry = false;
     if config.proxy_url.is_some() {
         // kube says what it can do about that.
         let fence = layer_fn(move |inner| Fenced::new(inner, leadership.clone()));
-        return Ok(ClientBuilder::try_from(config)?.with_layer(&fence).build());
+        let builder = ClientBuilder::try_from(config)?.with_layer(&option_layer(counted));
+        return Ok(builder.with_layer(&fence).build());
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -125,6 +135,8 @@ fn of(mut config: Config, leadership: Arc<Leadership>) -> kube::Result<Client> {
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
         .layer_fn(move |inner| Fenced::new(inner, leadership.clone()))
+        .timeout(HEAD)
+        .option_layer(counted)
         .and_then(heed)
         .layer(config.base_uri_layer())
         .layer(config.extra_headers_layer()?)

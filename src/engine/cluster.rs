@@ -1,6 +1,5 @@
 //! What the watches feed: one sink for each kind of thing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::api::ApiResource;
@@ -14,7 +13,7 @@ use super::exceptions::{Exceptions, tell_exceptions};
 use super::facts::{self, meta};
 use super::index::Last;
 use super::queue::{Key, Lane};
-use super::watch::{Progress, Sink, Watched};
+use super::watch::{Progress, Shown, Sink, Watched};
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
 use crate::controls::{self, Detected, weakened};
@@ -221,14 +220,9 @@ impl Sink for Namespaces {
         context.index.lock().namespaces_listed_anew();
     }
 
-    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
-        context
-            .index
-            .lock()
-            .namespace_names()
-            .into_iter()
-            .map(|name| (String::new(), name))
-            .collect()
+    fn unshown(&self, context: &Context, shown: &Shown) -> Vec<(String, String)> {
+        let gone = context.index.lock().existing(|name| !shown.has("", name));
+        gone.into_iter().map(|name| (String::new(), name.to_string())).collect()
     }
 }
 
@@ -284,11 +278,11 @@ impl Sink for Children {
         context.index.lock().children_listed_anew(self.0);
     }
 
-    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
-        let index = context.index.lock();
-        let mut known = index.children_of(self.0);
-        known.extend(index.foreign_of(self.0));
-        known
+    fn unshown(&self, context: &Context, shown: &Shown) -> Vec<(String, String)> {
+        context
+            .index
+            .lock()
+            .objects_of(self.0, |namespace, name| !shown.has(namespace, name))
     }
 }
 
@@ -322,14 +316,10 @@ impl Sink for Reports {
         context.index.lock().reports_listed_anew();
     }
 
-    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
-        context
-            .index
-            .lock()
-            .reported()
-            .into_iter()
-            .map(|ns| (ns, BaselineReport::NAME.to_owned()))
-            .collect()
+    fn unshown(&self, context: &Context, shown: &Shown) -> Vec<(String, String)> {
+        let name = BaselineReport::NAME;
+        let gone = context.index.lock().reported(|namespace| !shown.has(namespace, name));
+        gone.into_iter().map(|ns| (ns.to_string(), name.to_owned())).collect()
     }
 }
 
@@ -395,13 +385,10 @@ impl Sink for Baselines {
         context.index.lock().baselines_listed_anew();
     }
 
-    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
-        context
-            .index
-            .lock()
-            .baselines()
-            .map(|(name, _)| (String::new(), name.to_string()))
-            .collect()
+    fn unshown(&self, context: &Context, shown: &Shown) -> Vec<(String, String)> {
+        let index = context.index.lock();
+        let gone = index.baselines().filter(|(name, _)| !shown.has("", name));
+        gone.map(|(name, _)| (String::new(), name.to_string())).collect()
     }
 }
 
@@ -461,8 +448,8 @@ impl Sink for Dns {
         self.0.lock().remove(name);
     }
 
-    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
-        BTreeSet::new()
+    fn unshown(&self, _: &Context, _: &Shown) -> Vec<(String, String)> {
+        Vec::new()
     }
 }
 
@@ -480,8 +467,8 @@ impl Sink for NodeLocalDns {
 
     fn deleted(&self, _: &Context, _: &str, _: &str, _: Last<'_>) {}
 
-    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
-        BTreeSet::new()
+    fn unshown(&self, _: &Context, _: &Shown) -> Vec<(String, String)> {
+        Vec::new()
     }
 }
 
@@ -505,12 +492,10 @@ impl Sink for ApiServer {
         self.0.lock().remove(name);
     }
 
-    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
-        self.0
-            .lock()
-            .keys()
-            .map(|name| ("default".to_owned(), name.clone()))
-            .collect()
+    fn unshown(&self, _: &Context, shown: &Shown) -> Vec<(String, String)> {
+        let known = self.0.lock();
+        let gone = known.keys().filter(|name| !shown.has("default", name));
+        gone.map(|name| ("default".to_owned(), name.clone())).collect()
     }
 }
 
@@ -525,7 +510,8 @@ impl Sink for Grantable {
         learn(context, |cluster| cluster.grantable = Vec::new());
     }
 
-    fn known(&self, _: &Context) -> BTreeSet<(String, String)> {
-        BTreeSet::from([(String::new(), GRANTABLE.to_owned())])
+    fn unshown(&self, _: &Context, shown: &Shown) -> Vec<(String, String)> {
+        let gone = Some(GRANTABLE).filter(|name| !shown.has("", name));
+        gone.map(|name| (String::new(), name.to_owned())).into_iter().collect()
     }
 }

@@ -46,6 +46,10 @@ pub struct Config {
     pub contested_pause_seconds: u32,
     /// What holds for all exceptions.
     pub exceptions: Exceptions,
+    /// What the metrics tell.
+    pub metrics: Metrics,
+    /// Whether PolicyReports or Reports are written.
+    pub policy_reports: PolicyReports,
     /// The namespace that the operator runs in. From the environment (POD_NAMESPACE), not from the file.
     #[serde(skip)]
     pub own_namespace: String,
@@ -63,6 +67,14 @@ pub struct Brake {
     /// The most namespaces that are held and that `excludedNamespaces` may let go when the operator starts with it, where
     /// that is above the other two.
     pub confirmed_exclusions: u32,
+}
+
+/// What the metrics tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Whether there is one metric with a sample for each namespace that some baseline holds.
+    pub namespace_label: bool,
 }
 
 /// How fast namespaces that exist already are enforced for the first time.
@@ -122,6 +134,16 @@ pub enum LogFormat {
     Text,
 }
 
+/// Whether PolicyReports (`wgpolicyk8s.io`) or Reports (`openreports.io`) are written for other tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum PolicyReports {
+    /// Where the cluster has one of the kinds.
+    #[default]
+    Auto,
+    /// Never, and it is not looked whether the cluster has them.
+    Off,
+}
+
 /// Why a configuration is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -167,6 +189,8 @@ impl Default for Config {
             rollout: Rollout::default(),
             contested_pause_seconds: 300,
             exceptions: Exceptions::default(),
+            metrics: Metrics::default(),
+            policy_reports: PolicyReports::default(),
             own_namespace: "security-baseline-system".to_owned(),
         }
     }
@@ -389,6 +413,7 @@ mod tests {
             ("verificationInterval: 721h", "verificationInterval"),
             ("verificationInterval: 6", "write hours"),
             ("contestedPauseSeconds: 3601", "contestedPauseSeconds"),
+            ("policyReports: On", "Auto"),
             ("brake: {percent: 101}", "brake.percent"),
             ("brake: {namespace: 1}", "namespace"),
             ("rollout: {maxNamespacesPerMinute: 0}", "rollout.maxNamespacesPerMinute"),
@@ -402,6 +427,7 @@ mod tests {
             ("exceptions: {maxDuration: 30d}", "write hours, such as 720h"),
             ("exceptions: {maxDuration: 720}", "write hours, such as 720h"),
             ("exceptions: {max: 720h}", "max"),
+            ("metrics: {namespaceLabels: true}", "namespaceLabels"),
             (
                 "clusterDNS: {nodeLocalAddresses: [169.254.20.10/32]}",
                 "nodeLocalAddresses",

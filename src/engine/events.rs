@@ -1,6 +1,8 @@
 //! Kubernetes events: on transitions, never many, and never in the way of the work: they wait in a bounded line of their
 //! own, and what does not fit is dropped (status, reports and metrics tell it too).
 
+mod troubles;
+
 use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -9,23 +11,40 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
+use self::troubles::Trouble;
+pub use self::troubles::Troubles;
 use super::work::in_time;
 use crate::api::GROUP;
-use crate::api::v1alpha1::{BaselineExceptionStatus, BaselineReport, SecurityBaselineStatus};
+use crate::api::v1alpha1::{BaselineExceptionStatus, BaselineReport, BaselineReportStatus, SecurityBaselineStatus};
 use crate::controls;
 use crate::core::object::FIELD_MANAGER;
 use crate::core::settle::Attempt;
 use crate::core::text::bounded;
 
 /// How many events may come at once, and how many a second after that: a storm of drift is told by metrics and reports.
-const ALL: Rate = Rate {
-    burst: 25.0,
-    per_second: 2.0,
+/// And how many for one namespace: one noisy tenant is not to take the events of all others.
+const HAPPENED: Rates = Rates {
+    all: Rate {
+        burst: 25.0,
+        per_second: 2.0,
+    },
+    each: Rate {
+        burst: 5.0,
+        per_second: 1.0 / 30.0,
+    },
 };
-/// How many may be for one namespace: one noisy tenant is not to take the events of all others.
-const EACH: Rate = Rate {
-    burst: 5.0,
-    per_second: 1.0 / 30.0,
+/// The same for how namespaces stand, which changes in all of them at once where a baseline or the cluster changes: the
+/// baseline's own event counts them, and some namespaces are told. They have a share of their own, so that neither these
+/// nor drift takes the other's.
+const STANDS: Rates = Rates {
+    all: Rate {
+        burst: 20.0,
+        per_second: 1.0 / 30.0,
+    },
+    each: Rate {
+        burst: 6.0,
+        per_second: 1.0 / 120.0,
+    },
 };
 /// How many namespaces are told apart for that; beyond it, the share of all is what bounds them.
 const MOST_EACH: usize = 1024;
@@ -36,12 +55,28 @@ const OBJECTS: usize = 5;
 
 /// Takes events in.
 pub struct Events {
-    line: Sender<(ObjectReference, Event)>,
+    line: Sender<Waiting>,
+}
+
+/// An event that waits to be published.
+struct Waiting {
+    regarding: ObjectReference,
+    event: Event,
+    share: Share,
+}
+
+/// Whose share an event takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// That of what happened.
+    Happened,
+    /// That of how namespaces stand.
+    Stands,
 }
 
 /// Publishes the events that were taken in.
 pub struct Publisher {
-    line: Receiver<(ObjectReference, Event)>,
+    line: Receiver<Waiting>,
     recorder: Recorder,
 }
 
@@ -62,8 +97,17 @@ pub fn events(client: Client) -> (Events, Publisher) {
 impl Publisher {
     /// Publishes for ever.
     pub async fn run(mut self) {
-        let mut shares = Shares::default();
-        while let Some((regarding, event)) = self.line.recv().await {
+        let (mut happened, mut stands) = (Shares::of(HAPPENED), Shares::of(STANDS));
+        while let Some(Waiting {
+            regarding,
+            event,
+            share,
+        }) = self.line.recv().await
+        {
+            let shares = match share {
+                Share::Happened => &mut happened,
+                Share::Stands => &mut stands,
+            };
             if !shares.take(regarding.namespace.as_deref()) {
                 continue;
             }
@@ -81,13 +125,20 @@ struct Rate {
     per_second: f64,
 }
 
+/// How many may come in all, and for each namespace.
+#[derive(Clone, Copy)]
+struct Rates {
+    all: Rate,
+    each: Rate,
+}
+
 /// What is left of a rate.
-struct Share {
+struct Left {
     left: f64,
     since: Instant,
 }
 
-impl Share {
+impl Left {
     fn full(rate: Rate) -> Self {
         Self {
             left: rate.burst,
@@ -103,43 +154,44 @@ impl Share {
 
 /// What is left for each namespace, and for all together.
 struct Shares {
-    all: Share,
-    each: HashMap<String, Share>,
-}
-
-impl Default for Shares {
-    fn default() -> Self {
-        Self {
-            all: Share::full(ALL),
-            each: HashMap::new(),
-        }
-    }
+    rates: Rates,
+    all: Left,
+    each: HashMap<String, Left>,
 }
 
 impl Shares {
+    fn of(rates: Rates) -> Self {
+        Self {
+            rates,
+            all: Left::full(rates.all),
+            each: HashMap::new(),
+        }
+    }
+
     /// Takes one event's part, if there is one left. What is about no namespace has only its part in all.
     fn take(&mut self, namespace: Option<&str>) -> bool {
-        self.all.refill(ALL);
+        let Rates { all, each } = self.rates;
+        self.all.refill(all);
         if self.all.left < 1.0 {
             return false;
         }
         if self.each.len() >= MOST_EACH {
-            self.each.retain(|_, share| {
-                share.refill(EACH);
-                share.left < EACH.burst
+            self.each.retain(|_, left| {
+                left.refill(each);
+                left.left < each.burst
             });
         }
         let room = self.each.len() < MOST_EACH;
         if let Some(namespace) = namespace.filter(|n| room || self.each.contains_key(*n)) {
-            let share = self
+            let its = self
                 .each
                 .entry(namespace.to_owned())
-                .or_insert_with(|| Share::full(EACH));
-            share.refill(EACH);
-            if share.left < 1.0 {
+                .or_insert_with(|| Left::full(each));
+            its.refill(each);
+            if its.left < 1.0 {
                 return false;
             }
-            share.left -= 1.0;
+            its.left -= 1.0;
         }
         self.all.left -= 1.0;
         true
@@ -166,12 +218,8 @@ impl Events {
             }
             // Ready tells what the others warn of.
             let warns = condition.type_ != "Ready" && now.0 == "True";
-            self.tell(
-                &regarding,
-                None,
-                warns,
-                (&condition.reason, &condition.type_, &condition.message),
-            );
+            let what = (&*condition.reason, &*condition.type_, &*condition.message);
+            self.tell(Share::Happened, &regarding, None, warns, what);
         }
     }
 
@@ -188,7 +236,7 @@ impl Events {
             };
             if told && stood.is_none_or(|stood| stood.reason != condition.reason) {
                 let what = (&*condition.reason, &*condition.type_, &*condition.message);
-                self.tell(&regarding, None, warns, what);
+                self.tell(Share::Happened, &regarding, None, warns, what);
             }
         }
     }
@@ -196,10 +244,7 @@ impl Events {
     /// Tells a tenant of drift in its namespace, one event for each object: of what is recorded newly, and of what was
     /// recorded earlier and is repaired now.
     pub fn drift<'a>(&self, namespace: &str, uid: &str, attempt: &'a Attempt) {
-        let regarding = ObjectReference {
-            namespace: Some(namespace.to_owned()),
-            ..ours("BaselineReport", BaselineReport::NAME, uid)
-        };
+        let regarding = of_report(namespace, uid);
         let mut told: Vec<&str> = Vec::new();
         let mut tell = |object: &'a str, path: &str, reason: &str, action: &str, note: &str| {
             if told.contains(&object) || told.len() == OBJECTS {
@@ -207,8 +252,8 @@ impl Events {
             }
             told.push(object);
             // Object and field go along: events of one reason on one report would else be taken for one and the same.
-            let related = related(namespace, object, path);
-            self.tell(&regarding, related, true, (reason, action, note));
+            let related = object_reference(namespace, object, path);
+            self.tell(Share::Happened, &regarding, related, true, (reason, action, note));
         };
         for record in &attempt.records {
             let what = if record.path.is_empty() {
@@ -232,8 +277,30 @@ impl Events {
         }
     }
 
+    /// Tells a tenant how its namespace stands where that changed for the worse, or is mended.
+    pub fn troubles(&self, namespace: &str, uid: &str, before: Troubles, status: &BaselineReportStatus) {
+        let after = Troubles::of(status);
+        if before == after {
+            return;
+        }
+        let regarding = of_report(namespace, uid);
+        for trouble in Trouble::ALL {
+            let reason = trouble.as_str();
+            match (before.has(trouble), trouble.told(status)) {
+                (false, Some(note)) => self.tell(Share::Stands, &regarding, None, true, (reason, reason, &note)),
+                // Where nobody holds the namespace any more, nothing was mended.
+                (true, None) if !status.baselines.is_empty() => {
+                    let note = format!("over: {}", trouble.ended());
+                    self.tell(Share::Stands, &regarding, None, false, ("Mended", reason, &note));
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn tell(
         &self,
+        share: Share,
         regarding: &ObjectReference,
         secondary: Option<ObjectReference>,
         warns: bool,
@@ -247,7 +314,11 @@ impl Events {
             secondary,
         };
         // A full line means that there is a storm, which other things tell better.
-        let _ = self.line.try_send((regarding.clone(), event));
+        let _ = self.line.try_send(Waiting {
+            regarding: regarding.clone(),
+            event,
+            share,
+        });
     }
 }
 
@@ -261,8 +332,15 @@ fn ours(kind: &str, name: &str, uid: &str) -> ObjectReference {
     }
 }
 
+fn of_report(namespace: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        namespace: Some(namespace.to_owned()),
+        ..ours("BaselineReport", BaselineReport::NAME, uid)
+    }
+}
+
 /// The object that is shown as kind/name, and a field of it.
-fn related(namespace: &str, object: &str, path: &str) -> Option<ObjectReference> {
+pub fn object_reference(namespace: &str, object: &str, path: &str) -> Option<ObjectReference> {
     let (kind, name) = object.split_once('/')?;
     let child = controls::kind_named(kind);
     Some(ObjectReference {
@@ -281,11 +359,11 @@ mod tests {
 
     #[test]
     fn an_object_in_an_event_is_named_in_full() {
-        let policy = related("team-a", "NetworkPolicy/security-baseline-x", "spec.ingress[0]").unwrap();
+        let policy = object_reference("team-a", "NetworkPolicy/security-baseline-x", "spec.ingress[0]").unwrap();
         assert_eq!(policy.field_path.as_deref(), Some("spec.ingress[0]"));
         assert_eq!(policy.api_version.as_deref(), Some("networking.k8s.io/v1"));
         assert_eq!(policy.namespace.as_deref(), Some("team-a"));
-        let namespace = related("team-a", "Namespace/team-a", "").unwrap();
+        let namespace = object_reference("team-a", "Namespace/team-a", "").unwrap();
         assert_eq!(
             (namespace.api_version.as_deref(), namespace.namespace),
             (Some("v1"), None)
@@ -294,7 +372,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_noisy_tenant_takes_its_own_events_and_not_those_of_others() {
-        let mut shares = Shares::default();
+        let mut shares = Shares::of(HAPPENED);
         let taken = (0..1000).filter(|_| shares.take(Some("noisy"))).count();
         assert_eq!(taken, 5);
         assert!((0..5).all(|_| shares.take(Some("other"))));

@@ -1,6 +1,5 @@
 //! Exceptions: judging their specs, writing their status, and telling before they end.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::baselines::{PATIENCE, understand};
 use super::facts::meta;
 use super::index::{ExceptionEntry, Index, Last};
 use super::queue::{Key, Lane};
-use super::watch::Sink;
+use super::watch::{Shown, Sink};
 use crate::api::v1alpha1::{BaselineException, BaselineExceptionStatus};
 use crate::core::exceptions::Exception;
 use crate::core::exceptions::status::{ExceptionFacts, State, next_change, status};
@@ -50,13 +49,10 @@ impl Sink for Exceptions {
         context.index.lock().exceptions_listed_anew();
     }
 
-    fn known(&self, context: &Context) -> BTreeSet<(String, String)> {
-        context
-            .index
-            .lock()
-            .exceptions()
-            .map(|(name, _)| (String::new(), name.to_string()))
-            .collect()
+    fn unshown(&self, context: &Context, shown: &Shown) -> Vec<(String, String)> {
+        let index = context.index.lock();
+        let gone = index.exceptions().filter(|(name, _)| !shown.has("", name));
+        gone.map(|(name, _)| (String::new(), name.to_string())).collect()
     }
 }
 

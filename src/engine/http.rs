@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Context;
-use super::queue::Lane;
+use super::metrics::scrape;
 use super::watch::Progress;
 
 /// A job that runs for longer than this is stuck: every request in it has a bound far below.
@@ -64,17 +64,8 @@ async fn readyz(State(probes): State<Probes>) -> Response {
 }
 
 async fn metrics(State(probes): State<Probes>) -> Response {
-    let metrics = &probes.context.metrics;
-    for lane in Lane::ALL {
-        let depth = i64::try_from(probes.context.queue.depth(lane)).unwrap_or(i64::MAX);
-        metrics.queued.with_label_values(&[lane.as_str()]).set(depth);
-    }
-    metrics.leading.set(i64::from(probes.context.leadership.leads()));
-    for (name, _, progress) in probes.watches.iter() {
-        let up = i64::from(progress.is_listed() && !progress.is_broken());
-        metrics.watch_up.with_label_values(&[*name]).set(up);
-    }
-    match metrics.render() {
+    let context = &probes.context;
+    match context.metrics.render(scrape::take(context, &probes.watches)) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -5,8 +5,10 @@
 
 mod baselines;
 mod children;
+mod coverage;
 mod exceptions;
 mod foreign;
+mod kept;
 mod reports;
 mod work;
 
@@ -15,18 +17,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use litemap::LiteMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::kept::{Facts, Pools, Record, Uid, Version};
 use super::apply::Effect;
 use super::baselines::only_audited;
 use super::config::Config;
+use super::events::Troubles;
 use super::facts::{self, meta};
 use crate::api::v1alpha1::{BaselineReportStatus, DeletionPolicy, SecurityBaselineStatus};
 use crate::controls::REGISTRY;
 use crate::core::fight::Fights;
 use crate::core::gate::Fleet;
-use crate::core::membership::{Members, Standing, admitted, members, standing};
+use crate::core::membership::{Members, OnRecord, Standing, admitted, members, standing};
 use crate::core::merge::{Effective, merge};
 use crate::core::object::{Canonical, ChildId, ChildKind, Digest, RESERVED_PREFIX};
 use crate::core::plan::{Action, Plan, Step};
@@ -34,7 +39,7 @@ use crate::core::settle::{Attempt, MemberStanding, Settled, is_excluded, meaning
 use crate::core::status::{Remaining, Tally};
 use crate::core::validate::Problems;
 use crate::core::world::{
-    Baseline, Checked, ClusterFacts, Kept, Live, NamespaceFacts, Prior, PriorDrift, Recorded, Weakening, World,
+    Baseline, Checked, ClusterFacts, Kept, Live, NamespaceFacts, Prior, PriorDrift, Weakening, World,
 };
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
@@ -46,7 +51,10 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// What is known of the cluster.
 pub struct Index {
     config: Config,
-    namespaces: BTreeMap<Arc<str>, NamespaceEntry>,
+    /// Boxed: a tree's nodes have room for eleven, and are not full.
+    namespaces: BTreeMap<Arc<str>, Box<NamespaceEntry>>,
+    /// What namespaces share.
+    pools: Pools,
     baselines: BTreeMap<Arc<str>, BaselineEntry>,
     exceptions: exceptions::Exceptions,
     cluster: Arc<ClusterFacts>,
@@ -66,19 +74,19 @@ pub struct Index {
 
 #[derive(Default)]
 struct NamespaceEntry {
-    facts: Option<NamespaceFacts>,
+    facts: Option<Facts>,
     /// The resourceVersion of the newest that is known of the Namespace itself.
     version: u64,
-    children: BTreeMap<ChildId, ChildEntry>,
+    children: LiteMap<Arc<ChildId>, ChildEntry>,
     report: Option<ReportEntry>,
     /// What is on record. It is read from the report once, when the namespace is first seen, and kept here from then on:
     /// what we did counts at once, before a report tells it, and nobody takes it away by changing or deleting the report.
-    prior: Option<Prior>,
+    prior: Option<Record>,
     attempt: Attempt,
     /// How it stands with each baseline that holds it.
-    settled: Option<Vec<MemberStanding>>,
+    settled: Option<Arc<Vec<MemberStanding>>>,
     /// What is there of exceptions.
-    judged: Option<exceptions::Judged>,
+    judged: Option<Box<exceptions::Judged>>,
     /// How many attempts failed in a row, and of which class.
     retries: (u32, Duration),
     /// Until when the API server asked to be left alone with it.
@@ -86,9 +94,9 @@ struct NamespaceEntry {
     /// What of others stands here and undoes a control.
     foreign: BTreeMap<ChildId, Arc<Weakening>>,
     /// When it is its turn to be enforced for the first time, in the rollout of each baseline that gave it one.
-    turns: BTreeMap<String, Turn>,
+    turns: LiteMap<Arc<str>, Turn>,
     /// What was found before anything is newly enforced.
-    preflight: BTreeMap<&'static str, Checked>,
+    preflight: LiteMap<&'static str, Checked>,
     /// Who keeps undoing what is repaired here.
     fights: Fights,
     /// When its report was written last.
@@ -118,13 +126,13 @@ struct ChildEntry {
     false_alarm: bool,
     /// The UID that we are deleting or have deleted, where the object was as we wrote it: that it is gone is nobody else's
     /// doing.
-    leaving: Option<String>,
+    leaving: Option<Box<Uid>>,
 }
 
 #[derive(Clone, PartialEq)]
 struct Fingerprint {
-    uid: String,
-    resource_version: String,
+    uid: Uid,
+    resource_version: Version,
     digest: Digest,
     /// What keeps it from going; most objects have nothing of that kind.
     kept: Option<Arc<Kept>>,
@@ -141,9 +149,10 @@ pub struct Last<'a> {
 
 /// The report of a namespace, as it was last seen or written.
 struct ReportEntry {
-    uid: String,
-    resource_version: String,
+    uid: Uid,
+    resource_version: Version,
     meaning: Digest,
+    troubles: Troubles,
 }
 
 /// A baseline, as it was last seen.
@@ -186,6 +195,8 @@ pub struct ReportSeen {
     pub resource_version: String,
     /// The digest of what it means.
     pub meaning: Digest,
+    /// What it tells that its tenant had an event of.
+    pub troubles: Troubles,
     /// Whether it holds records that the next one continues.
     pub continued: bool,
 }
@@ -196,6 +207,7 @@ impl Index {
         Self {
             stopped: config.stop,
             namespaces: BTreeMap::new(),
+            pools: Pools::default(),
             baselines: BTreeMap::new(),
             unreleased: BTreeSet::new(),
             exceptions: exceptions::Exceptions::default(),
@@ -226,7 +238,12 @@ impl Index {
 
     /// Keeps holding what the configuration excludes now, if that is too much at once.
     fn brake_exclusions(&mut self) {
-        let held = |entry: &NamespaceEntry| entry.prior.as_ref().is_some_and(|prior| !prior.members.is_empty());
+        let held = |entry: &NamespaceEntry| {
+            entry
+                .prior
+                .as_ref()
+                .is_some_and(|prior| !prior.rest().members.is_empty())
+        };
         let held: Vec<&Arc<str>> = self
             .namespaces
             .iter()
@@ -251,7 +268,7 @@ impl Index {
         let count = self.unreleased.len();
         let holds = |name: &&Arc<str>| {
             let prior = self.namespaces.get(*name).and_then(|entry| entry.prior.as_ref());
-            prior.is_some_and(|prior| prior.members.contains_key(uid))
+            prior.is_some_and(|prior| prior.membership(uid).is_some())
         };
         let first = self.unreleased.iter().find(holds)?;
         Some(format!(
@@ -283,13 +300,13 @@ impl Index {
     }
 
     fn is_selected(&self, name: &str, entry: &NamespaceEntry) -> bool {
-        !self.excludes(name) && !self.members(entry).holding.is_empty()
+        !self.excludes(name) && !self.members(name, entry).holding.is_empty()
     }
 
     /// The baselines of a namespace.
-    fn members(&self, entry: &NamespaceEntry) -> Members {
+    fn members(&self, name: &str, entry: &NamespaceEntry) -> Members {
         match &entry.facts {
-            Some(facts) => members(self.accepted(), facts, entry.prior.as_ref()),
+            Some(facts) => members(self.accepted(), name, facts, entry.prior.as_ref()),
             None => Members::default(),
         }
     }
@@ -311,10 +328,12 @@ impl Index {
     }
 
     fn entry(&mut self, name: &str) -> &mut NamespaceEntry {
-        if !self.namespaces.contains_key(name) {
-            self.namespaces.insert(name.into(), NamespaceEntry::default());
-        }
-        self.namespaces.entry(name.into()).or_default()
+        self.entry_and_pools(name).0
+    }
+
+    fn entry_and_pools(&mut self, name: &str) -> (&mut NamespaceEntry, &mut Pools) {
+        let name = self.pools.texts.share(name);
+        (self.namespaces.entry(name).or_default(), &mut self.pools)
     }
 
     /// Takes up a namespace as it is. Answers whether it is to be looked at.
@@ -323,12 +342,13 @@ impl Index {
         let version = version_number(meta(object, "resourceVersion"));
         let name = facts.name.clone();
         let excluded = self.excludes(&name);
+        let closed = Facts::close(facts.clone(), &mut self.pools);
         let entry = self.entry(&name);
         if version < entry.version {
             return false;
         }
         entry.version = version;
-        let known = entry.facts.as_ref();
+        let known = entry.facts.as_ref().map(|known| known.open(&name));
         // Who claims a label is only told where something else is to be told.
         let same = |known: &NamespaceFacts| {
             *known
@@ -337,7 +357,7 @@ impl Index {
                     ..facts.clone()
                 }
         };
-        if known.is_some_and(same) {
+        if known.as_ref().is_some_and(same) {
             return false;
         }
         let mut dropped = 0;
@@ -350,7 +370,7 @@ impl Index {
             };
         }
         let had_report = entry.report.is_some();
-        entry.facts = Some(facts);
+        entry.facts = Some(closed);
         entry.fights.touched(&format!("Namespace/{name}"));
         self.evidence -= dropped;
         let Some(entry) = self.namespaces.get(name.as_str()) else {
@@ -362,7 +382,8 @@ impl Index {
     /// The resourceVersion of a namespace, if it still is as these facts say.
     pub fn version_of(&self, facts: &NamespaceFacts) -> Option<String> {
         let entry = self.namespaces.get(facts.name.as_str())?;
-        (entry.facts.as_ref() == Some(facts)).then(|| entry.version.to_string())
+        let known = entry.facts.as_ref().map(|known| known.open(&facts.name));
+        (known.as_ref() == Some(facts)).then(|| entry.version.to_string())
     }
 
     /// Forgets a namespace. Answers the baselines whose counts change.
@@ -388,7 +409,7 @@ impl Index {
         if self.excludes(name) || entry.facts.as_ref().is_none_or(|facts| facts.terminating) {
             return Vec::new();
         }
-        let holding = self.members(entry).holding;
+        let holding = self.members(name, entry).holding;
         holding.iter().map(|b| b.name.as_str().into()).collect()
     }
 
@@ -399,20 +420,21 @@ impl Index {
                 && e.foreign.is_empty()
                 && e.children.values().all(|c| c.live.is_none())
         };
-        if self.namespaces.get(name).is_some_and(empty)
+        if self.namespaces.get(name).is_some_and(|entry| empty(entry))
             && let Some(entry) = self.namespaces.remove(name)
         {
             self.evidence -= entry.children.values().filter(|c| c.evidence.is_some()).count();
         }
     }
 
-    /// The names of all namespaces that are known to exist.
-    pub fn namespace_names(&self) -> BTreeSet<String> {
-        self.namespaces
-            .iter()
-            .filter(|(_, e)| e.facts.is_some())
-            .map(|(n, _)| n.to_string())
-            .collect()
+    /// The namespaces that are known to exist, of those that are picked by their names.
+    pub fn existing(&self, pick: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
+        self.names(|_, name, entry| entry.facts.is_some() && pick(name))
+    }
+
+    /// Whether a namespace is known to exist.
+    pub fn exists(&self, name: &str) -> bool {
+        self.namespaces.get(name).is_some_and(|entry| entry.facts.is_some())
     }
 
     /// What is true of the cluster.
@@ -444,6 +466,8 @@ pub use exceptions::ExceptionEntry;
 mod effective_tests;
 #[cfg(test)]
 mod exceptions_tests;
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod lease;
 pub mod limit;
 pub mod metrics;
 pub mod pace;
+pub mod policy_reports;
 pub mod preflight;
 pub mod queue;
 pub mod report;
@@ -46,6 +47,7 @@ use self::index::Index;
 use self::lease::Leadership;
 use self::metrics::Metrics;
 use self::pace::Pace;
+use self::policy_reports::PolicyReports;
 use self::queue::Queue;
 
 /// What all tasks share.
@@ -62,6 +64,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// What happened, told as Kubernetes events.
     pub events: Events,
+    /// Reports for other tools.
+    pub policy_reports: PolicyReports,
     /// The configuration.
     pub config: Config,
     /// Whether this replica leads.

@@ -21,6 +21,8 @@ pub enum Key {
     Baseline(Arc<str>),
     /// An exception.
     Exception(Arc<str>),
+    /// The report of a namespace for other tools.
+    PolicyReport(Arc<str>),
 }
 
 /// Why it is worked on. Each lane has its share of the workers, so that none waits for ever.
@@ -142,7 +144,9 @@ impl Queue {
     /// Puts a key into a lane after a while. If it is to be put there already, the earlier time counts.
     pub fn push_after(&self, key: Key, lane: Lane, after: Duration) {
         let mut inner = self.inner.lock();
-        if inner.closed && !lane.is_of_reports() {
+        // What other tools read waits for the next start: it can be made anew at any time.
+        let waits = matches!(key, Key::PolicyReport(_));
+        if inner.closed && (waits || !lane.is_of_reports()) {
             return;
         }
         let after = if inner.closed { after.min(LAST_TRIES) } else { after };
@@ -216,6 +220,14 @@ impl Queue {
     /// How many keys wait in a lane.
     pub fn depth(&self, lane: Lane) -> usize {
         self.inner.lock().lanes[lane as usize].len()
+    }
+
+    /// For how long the first key of a lane has been waiting.
+    pub fn oldest(&self, lane: Lane) -> Duration {
+        let inner = self.inner.lock();
+        let first = inner.lanes[lane as usize].front();
+        let since = first.and_then(|key| inner.waiting[lane as usize].get(key));
+        since.map(Instant::elapsed).unwrap_or_default()
     }
 
     /// For how long the longest-running job has been running.
@@ -358,7 +370,9 @@ mod tests {
 
     fn name(job: &Job) -> String {
         match &job.key {
-            Key::Namespace(name) | Key::Baseline(name) | Key::Exception(name) => name.to_string(),
+            Key::Namespace(name) | Key::Baseline(name) | Key::Exception(name) | Key::PolicyReport(name) => {
+                name.to_string()
+            }
         }
     }
 
@@ -395,6 +409,21 @@ mod tests {
         queue.done(&first);
         let again = queue.next().await;
         assert_eq!((name(&again), again.lane), ("a".to_owned(), Lane::Repair));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_tells_for_how_long_its_oldest_key_has_been_waiting() {
+        let queue = Queue::default();
+        assert_eq!(queue.oldest(Lane::Repair), Duration::ZERO);
+        queue.push(key("a"), Lane::Repair);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        queue.push(key("b"), Lane::Repair);
+        queue.push(key("a"), Lane::Repair);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(queue.oldest(Lane::Repair), Duration::from_secs(7));
+        assert_eq!(queue.oldest(Lane::Status), Duration::ZERO);
+        let _a = queue.next().await;
+        assert_eq!(queue.oldest(Lane::Repair), Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]

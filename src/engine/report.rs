@@ -1,16 +1,23 @@
 //! Writing a namespace's report: whole, by one request, and only when it means something else than before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Api;
+use http::HeaderValue;
+use http::header::ACCEPT;
 use kube::api::PostParams;
+use kube::core::PartialObjectMeta;
+use kube::core::request::Request as Resource;
+use kube::{Api, Client};
 
 use super::Context;
 use super::baselines::PATIENCE;
 use super::errors::{Failed, judge};
+use super::events::Troubles;
 use super::exceptions::tell_exceptions;
 use super::index::ReportSeen;
+use super::policy_reports;
 use super::queue::{Key, Lane};
 use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
@@ -21,15 +28,18 @@ use crate::core::settle::{Attempt, continued, excluded, meaning, settle};
 /// The pause before a report that could not be written is tried again; a longer one where it was refused.
 const RETRY: Duration = Duration::from_secs(5);
 const REFUSED: Duration = Duration::from_secs(60);
+/// Asks for an object's metadata instead of the object
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches>).
+const METADATA_ALONE: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// How soon work that a report comes upon is done.
 const HAND_ON: Duration = Duration::from_millis(20);
 /// How long a conflicting report waits for the watch to bring the newer one.
 const CONFLICT: Duration = Duration::from_millis(200);
 
 /// Settles a namespace and writes its report.
-pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
+pub async fn report(context: &Arc<Context>, name: &Arc<str>, lane: Lane) {
     if context.index.lock().to_be_let_go(name) {
-        return let_go(context, name).await;
+        return let_go(context, name, lane).await;
     }
     let Some((world, plan)) = observe(context, name, false).await else {
         return;
@@ -41,7 +51,8 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         let mut index = context.index.lock();
         let verdict = gate::judge(index.fleet());
         // What is seen first by a read for this report is told by it, and counted.
-        index.update_attempt(name, |attempt| attempt.saw(&world, &plan));
+        let drifted = index.update_attempt(name, |attempt| attempt.saw(&world, &plan));
+        context.metrics.drifted(&drifted);
         let attempt = index.attempt(name);
         let settled = settle(&world, &plan, &attempt, verdict);
         // A read for this report may have been the first to see a change; its event is nothing new then. What is still to
@@ -62,28 +73,41 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>) {
         (settled, attempt, index.report(name))
     };
     let told = meaning(&settled.report);
-    if seen.as_ref().is_some_and(|seen| seen.meaning == told) {
-        return;
+    if let Some(seen) = seen.as_ref().filter(|seen| seen.meaning == told) {
+        return policy_reports::follow(context, name, lane, &seen.uid, &settled.report);
     }
+    let before = seen.as_ref().map(|seen| seen.troubles).unwrap_or_default();
     let done = write(context, name, settled.report, &attempt, seen).await;
-    take_up(context, name, &attempt, told, done);
+    take_up(context, (name, lane), (&attempt, before), told, done);
 }
 
 /// Says in the report of a namespace that the configuration excludes that nobody looks after it any more.
-async fn let_go(context: &Context, name: &Arc<str>) {
+async fn let_go(context: &Context, name: &Arc<str>, lane: Lane) {
+    let before = context
+        .index
+        .lock()
+        .report(name)
+        .map(|seen| seen.troubles)
+        .unwrap_or_default();
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), name);
     let (told, done) = match in_time(api.get(BaselineReport::NAME)).await {
         Ok(mut report) => {
             let status = excluded(report.status.take().unwrap_or_default(), context.clock.now());
-            (meaning(&status), replace(&api, report, status).await)
+            (meaning(&status), replace(api.clone(), report, status).await)
         }
         Err(error) => (Digest::unseen(), Err(error)),
     };
-    take_up(context, name, &Attempt::default(), told, done);
+    take_up(context, (name, lane), (&Attempt::default(), before), told, done);
 }
 
 /// Takes up what came of writing a report that means this.
-fn take_up(context: &Context, name: &Arc<str>, attempt: &Attempt, told: Digest, done: kube::Result<Written>) {
+fn take_up(
+    context: &Context,
+    (name, lane): (&Arc<str>, Lane),
+    (attempt, before): (&Attempt, Troubles),
+    told: Digest,
+    done: kube::Result<Written>,
+) {
     let error = match done {
         Ok(written) => {
             context.metrics.reports.inc();
@@ -91,6 +115,8 @@ fn take_up(context: &Context, name: &Arc<str>, attempt: &Attempt, told: Digest, 
             index.report_written(name, &written.uid, &written.version, told, &written.status);
             drop(index);
             context.events.drift(name, &written.uid, attempt);
+            context.events.troubles(name, &written.uid, before, &written.status);
+            policy_reports::follow(context, name, lane, &written.uid, &written.status);
             return;
         }
         Err(error) => error,
@@ -128,20 +154,12 @@ async fn write(
 ) -> kube::Result<Written> {
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), namespace);
     let mut report = BaselineReport::new(BaselineReport::NAME, BaselineReportFields {});
-    report.metadata.labels = Some(
-        [
-            ("app.kubernetes.io/name", "security-baseline"),
-            ("app.kubernetes.io/component", "report"),
-            ("app.kubernetes.io/part-of", FIELD_MANAGER),
-            ("app.kubernetes.io/managed-by", FIELD_MANAGER),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into(),
-    );
+    report.metadata.labels = Some(labels());
     let Some(seen) = seen else {
         report.status = Some(status.clone());
-        let created = in_time(api.create(&params(), &report)).await?;
-        return Ok(Written::of(created, status));
+        let body = serde_json::to_vec(&report).map_err(kube::Error::SerdeError)?;
+        let request = Resource::new(api.resource_url()).create(&params(), body);
+        return sent(api.into_client(), request, status).await;
     };
     if seen.continued {
         // The index keeps the ledger's totals; its records are only in the report itself.
@@ -150,32 +168,55 @@ async fn write(
     }
     report.metadata.uid = Some(seen.uid);
     report.metadata.resource_version = Some(seen.resource_version);
-    replace(&api, report, status).await
+    replace(api, report, status).await
 }
 
 async fn replace(
-    api: &Api<BaselineReport>,
+    api: Api<BaselineReport>,
     mut report: BaselineReport,
     status: BaselineReportStatus,
 ) -> kube::Result<Written> {
     report.status = Some(status.clone());
-    let replaced = in_time(api.replace(BaselineReport::NAME, &params(), &report)).await?;
-    Ok(Written::of(replaced, status))
+    let body = serde_json::to_vec(&report).map_err(kube::Error::SerdeError)?;
+    let request = Resource::new(api.resource_url()).replace(BaselineReport::NAME, &params(), body);
+    sent(api.into_client(), request, status).await
 }
 
-fn params() -> PostParams {
+/// Sends a report. Of what the API server stored only the metadata is asked for: to write out a whole report once more
+/// costs it more than anything else of the request.
+async fn sent(
+    client: Client,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    status: BaselineReportStatus,
+) -> kube::Result<Written> {
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    request
+        .headers_mut()
+        .insert(ACCEPT, HeaderValue::from_static(METADATA_ALONE));
+    let reply: PartialObjectMeta<BaselineReport> = in_time(client.request(request)).await?;
+    Ok(Written {
+        uid: reply.metadata.uid.unwrap_or_default(),
+        version: reply.metadata.resource_version.unwrap_or_default(),
+        status,
+    })
+}
+
+/// The labels of a report.
+pub fn labels() -> BTreeMap<String, String> {
+    [
+        ("app.kubernetes.io/name", "security-baseline"),
+        ("app.kubernetes.io/component", "report"),
+        ("app.kubernetes.io/part-of", FIELD_MANAGER),
+        ("app.kubernetes.io/managed-by", FIELD_MANAGER),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// How a report is written.
+pub fn params() -> PostParams {
     PostParams {
         dry_run: false,
         field_manager: Some(FIELD_MANAGER.to_owned()),
-    }
-}
-
-impl Written {
-    fn of(reply: BaselineReport, status: BaselineReportStatus) -> Self {
-        Self {
-            uid: reply.metadata.uid.unwrap_or_default(),
-            version: reply.metadata.resource_version.unwrap_or_default(),
-            status,
-        }
     }
 }

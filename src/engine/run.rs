@@ -20,6 +20,7 @@ use super::index::Index;
 use super::lease::{Candidate, Leadership};
 use super::metrics::Metrics;
 use super::pace::Pace;
+use super::policy_reports::{self, PolicyReports};
 use super::queue::{Key, Lane, Queue, RESERVED};
 use super::watch::{Progress, watch};
 use super::work::worker;
@@ -61,7 +62,10 @@ pub enum RunError {
 pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<Terms>) -> Result<(), RunError> {
     let leadership = Arc::new(election.map_or_else(Leadership::alone, |_| Leadership::elected()));
     let clock = Arc::new(SystemClock);
-    let client = client(leadership.clone()).await.map_err(RunError::Cluster)?;
+    let metrics = Metrics::new()?;
+    let client = client(leadership.clone(), metrics.requests.clone())
+        .await
+        .map_err(RunError::Cluster)?;
     let candidate = election.map(|terms| {
         let (namespace, leadership) = (&config.own_namespace, leadership.clone());
         Arc::new(Candidate::new(
@@ -84,18 +88,22 @@ pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<
         pace: Pace::default(),
         index: Mutex::new(Index::new(config.clone())),
         queue: Queue::new(config.workers),
-        metrics: Metrics::new()?,
+        metrics,
         events,
+        policy_reports: PolicyReports::default(),
         clock,
         leadership,
         config,
         client,
     });
     context.metrics.stopped.set(i64::from(context.config.stop));
+    let interval = context.config.verification_interval.as_secs();
+    context.metrics.verification_interval.set(interval);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %context.config.listen, "the operator starts");
 
     let mut tasks = JoinSet::new();
-    let (first, rest) = (cluster::first_sources(&context), cluster::sources());
+    let (mut first, rest) = (cluster::first_sources(&context), cluster::sources());
+    first.extend(policy_reports::definitions(&context));
     let watches = first
         .iter()
         .chain(&rest)
@@ -159,6 +167,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
             }
         }
     }
+    policy_reports::start(&context, &mut tasks).await;
     // A replica that stands by is warm from here on: its watches tell it all, and it judges nothing.
     context.leadership.acquired().await;
     cluster::recall(&context);

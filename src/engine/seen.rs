@@ -34,6 +34,11 @@ struct Text {
     endpoints: Option<Box<RawValue>>,
     ports: Option<Box<RawValue>>,
     data: Option<Box<RawValue>>,
+    scope: Option<Box<RawValue>>,
+    source: Option<Box<RawValue>>,
+    configuration: Option<Box<RawValue>>,
+    summary: Option<Box<RawValue>>,
+    results: Option<Box<RawValue>>,
 }
 
 /// What tells one object from another, and one version of it from the next. To take its managedFields apart, most of it
@@ -82,6 +87,11 @@ impl Seen {
             ("endpoints", text.endpoints),
             ("ports", text.ports),
             ("data", text.data),
+            ("scope", text.scope),
+            ("source", text.source),
+            ("configuration", text.configuration),
+            ("summary", text.summary),
+            ("results", text.results),
         ];
         let mut object = Map::new();
         for (field, text) in fields {

@@ -32,6 +32,7 @@ use super::index::Index;
 use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::pace::Pace;
+use super::policy_reports::PolicyReports;
 use super::queue::Queue;
 use crate::api::v1alpha1::{BaselineReport, BaselineReportStatus};
 use crate::controls::{REGISTRY, kind_named};
@@ -95,6 +96,7 @@ impl Snapshot {
             queue: Queue::new(config.workers),
             metrics: Metrics::new()?,
             events,
+            policy_reports: PolicyReports::default(),
             clock,
             leadership: Arc::new(Leadership::alone()),
             config,
@@ -199,14 +201,18 @@ impl Snapshot {
     pub fn namespaces(&self) -> Vec<String> {
         let index = self.context.index.lock();
         let mut names: std::collections::BTreeSet<String> = index.selected().iter().map(ToString::to_string).collect();
-        let there = index.namespace_names();
-        names.extend(index.reported().into_iter().filter(|name| there.contains(name)));
+        names.extend(
+            index
+                .reported(|name| index.exists(name))
+                .iter()
+                .map(ToString::to_string),
+        );
         names.into_iter().collect()
     }
 
     /// Whether a namespace exists.
     pub fn exists(&self, namespace: &str) -> bool {
-        self.context.index.lock().namespace_names().contains(namespace)
+        self.context.index.lock().exists(namespace)
     }
 
     /// What the operator's report of a namespace says, if there is one.

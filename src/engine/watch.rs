@@ -6,7 +6,8 @@
 //! kube's own backoff resets on the first event of a new list attempt, and so never grows against a dead server; ours
 //! resets only after a watch has lived.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -55,8 +56,29 @@ pub trait Sink: Send + Sync + 'static {
     }
     /// All objects are listed anew.
     fn listed_anew(&self, _: &Context) {}
-    /// What is known to be there, as namespace and name: after a list, what it did not show is gone.
-    fn known(&self, context: &Context) -> BTreeSet<(String, String)>;
+    /// What is known to be there and was not shown by a list, as namespace and name: it is gone.
+    fn unshown(&self, context: &Context, shown: &Shown) -> Vec<(String, String)>;
+}
+
+/// What a list has shown: of each object a digest of its namespace and name under a key of this process, since there may
+/// be a hundred thousand. (That two of them have the same one, so that the end of one of them is missed until the next
+/// list, is less likely than one in a thousand million.)
+#[derive(Default)]
+pub struct Shown {
+    digests: HashSet<u64>,
+    key: RandomState,
+}
+
+impl Shown {
+    /// Whether an object was shown.
+    pub fn has(&self, namespace: &str, name: &str) -> bool {
+        self.digests.contains(&self.key.hash_one((namespace, name)))
+    }
+
+    fn add(&mut self, (namespace, name): &(String, String)) {
+        let digest = self.key.hash_one((namespace.as_str(), name.as_str()));
+        self.digests.insert(digest);
+    }
 }
 
 /// What is watched.
@@ -127,6 +149,8 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &watched.resource),
         None => Api::all_with(context.client.clone(), &watched.resource),
     };
+    // From zero: Prometheus sees no increase in a series that begins with 1.
+    context.metrics.watch_failures.with_label_values(&[watched.name]);
     let begin = || Box::pin(watcher(api.clone(), watched.config.clone().page_size(PAGE)));
     let mut stream = begin();
     // When everything is listed anew, whatever the watch tells; never while a list is under way.
@@ -136,7 +160,7 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
     // Until when a further failure counts as one more in a row.
     let mut in_a_row = Instant::now();
     // What a list has shown so far.
-    let mut shown: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut shown = Shown::default();
     loop {
         let next = match verify {
             Some(at) => tokio::time::timeout_at(at, stream.try_next()).await,
@@ -157,21 +181,23 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                 match event {
                     Event::Init => {
                         verify = None;
-                        shown.clear();
+                        shown = Shown::default();
                         sink.listed_anew(&context);
                     }
                     Event::InitApply(object) | Event::Apply(object) | Event::Delete(object)
                         if !sink.concerns(&place(&object).1) => {}
                     Event::InitApply(object) => {
-                        shown.insert(place(&object));
+                        shown.add(&place(&object));
                         see(&context, &*sink, object);
                     }
                     Event::InitDone => {
-                        for (namespace, name) in sink.known(&context).difference(&shown) {
-                            sink.unlisted(&context, namespace, name);
+                        for (namespace, name) in sink.unshown(&context, &shown) {
+                            sink.unlisted(&context, &namespace, &name);
                         }
-                        shown = BTreeSet::new();
+                        shown = Shown::default();
                         verify = verification(context.config.verification_interval, context.clock.jitter());
+                        let verified = context.metrics.verified.with_label_values(&[watched.name]);
+                        verified.set(context.clock.now().as_second());
                         progress.listed.store(true, Ordering::Release);
                         progress.changed.notify_waiters();
                     }

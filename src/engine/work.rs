@@ -17,6 +17,7 @@ use super::errors::{BELIEVED, Failed, judge};
 use super::exceptions;
 use super::index::Last;
 use super::pace::Turn;
+use super::policy_reports;
 use super::preflight;
 use super::queue::{Job, Key, Lane};
 use super::report;
@@ -68,7 +69,8 @@ async fn run(context: &Arc<Context>, job: &Job) {
     match (&job.key, job.lane) {
         (Key::Baseline(name), _) => baselines::attend(context, name).await,
         (Key::Exception(name), _) => exceptions::attend(context, name).await,
-        (Key::Namespace(name), Lane::Report | Lane::Record) => report::report(context, name).await,
+        (Key::PolicyReport(name), _) => policy_reports::attend(context, name).await,
+        (Key::Namespace(name), Lane::Report | Lane::Record) => report::report(context, name, job.lane).await,
         (Key::Namespace(name), _) => enforce(context, name, job).await,
     }
 }
@@ -113,7 +115,8 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     let now = context.clock.now();
     let retries = {
         let mut index = context.index.lock();
-        index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
+        let drifted = index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
+        context.metrics.drifted(&drifted);
         index.fought(name, &plan, &run.done, now);
         index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)))
     };

@@ -132,7 +132,7 @@ The baseline is deleted, and nobody holds {BARE}. To have it held again, and to 
   kubectl delete networkpolicies --namespace {BARE} --all
   kubectl get networkpolicies --namespace {BARE}
 
-The first five minutes in README.md work here as well (before these, since they begin in Audit).
+docs/quick-start.md works here as well (before these, since they begin in Audit).
 
   curl http://127.0.0.1:{port}/metrics
   less {}

@@ -1,7 +1,6 @@
 //! Values that the chart refuses, with the path of what is wrong.
 
 use crate::helm::{Helm, RELEASE, chart, text};
-use crate::stage::file;
 
 /// What Helm says to these values.
 async fn refused(helm: &Helm, values: &str) -> String {
@@ -69,6 +68,10 @@ async fn a_value_that_cannot_be_is_refused_by_its_path() {
         ("podLabels: {team: 'a b'}", "/podLabels/team"),
         ("serviceMonitor: {renderMode: always}", "/serviceMonitor/renderMode"),
         ("extraArgs: --verbose", "/extraArgs"),
+        (
+            "prometheusRule: {runbookURL: docs/runbooks}",
+            "/prometheusRule/runbookURL",
+        ),
         ("enabled: false", "/enabled"),
     ] {
         let said = refused(&helm, values).await;
@@ -76,13 +79,11 @@ async fn a_value_that_cannot_be_is_refused_by_its_path() {
     }
     let said = refused(&helm, "serviceAccount: {create: false}").await;
     assert!(said.contains("serviceAccount.name: name the ServiceAccount"), "{said}");
-    if file("config/prometheus").exists() {
-        let said = refused(&helm, "serviceMonitor: {enabled: true, renderMode: failIfMissing}").await;
-        assert!(
-            said.contains("serviceMonitor.enabled: this cluster knows no ServiceMonitor"),
-            "{said}"
-        );
-    }
+    let said = refused(&helm, "serviceMonitor: {enabled: true, renderMode: failIfMissing}").await;
+    assert!(
+        said.contains("serviceMonitor.enabled: this cluster knows no ServiceMonitor"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -127,6 +128,7 @@ async fn what_the_operator_would_refuse_in_its_configuration_the_chart_refuses_b
         ("verificationInterval: 6", "/verificationInterval"),
         ("exceptions: {warnBefore: -1h}", "/exceptions/warnBefore"),
         ("exceptions: {warnBefore: 1d}", "/exceptions/warnBefore"),
+        ("metrics: {namespaceLabel: 1}", "/metrics/namespaceLabel"),
     ] {
         let said = refused(&helm, &format!("config: {{{config}}}")).await;
         assert!(said.contains(&format!("at '/config{path}'")), "{config}: {said}");

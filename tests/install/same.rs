@@ -118,24 +118,19 @@ affinity:
 
 #[tokio::test]
 async fn alerts_and_dashboards_are_the_same_in_the_chart_and_in_a_kustomization() {
-    // As many of the two as there are.
-    let there = |folder: &str| file(&format!("config/{folder}")).exists();
-    let mut kustomization = "resources: [../config/default]\n".to_owned();
-    if there("prometheus") {
-        kustomization = "resources: [../config/default, ../config/prometheus]\n".to_owned();
-    }
-    if there("grafana") {
-        kustomization += "components: [../config/grafana]\n";
-    }
+    let kustomization = "resources: [../config/default]\ncomponents: [../config/components/monitoring]\n";
     let values = "
 serviceMonitor: {enabled: true, renderMode: alwaysRender}
 prometheusRule: {enabled: true, renderMode: alwaysRender}
 grafanaDashboard: {enabled: true}
 ";
     let chart = without_helms_own(&Helm::offline().template(values).await);
-    assert_same(&chart, &kustomized(&kustomization).await);
-    assert_eq!(
-        chart.keys().any(|k| k.starts_with("PrometheusRule")),
-        there("prometheus")
-    );
+    assert_same(&chart, &kustomized(kustomization).await);
+    for kind in [
+        "ServiceMonitor",
+        "PrometheusRule",
+        "ConfigMap security-baseline-system/security-baseline-dashboard",
+    ] {
+        assert!(chart.keys().any(|key| key.starts_with(kind)), "{kind}");
+    }
 }

@@ -30,7 +30,7 @@ extraEnv: [{name: HTTPS_PROXY, value: "http://proxy.example.com:3128"}]
 podDisruptionBudget: {enabled: true, minAvailable: 50%}
 networkPolicy: {enabled: true, metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], apiServer: {cidrs: [10.0.0.1/32], ports: [6443]}}
 serviceMonitor: {enabled: true, renderMode: alwaysRender, additionalLabels: {release: prometheus}, interval: 15s}
-prometheusRule: {enabled: true, renderMode: alwaysRender, additionalLabels: {release: prometheus}}
+prometheusRule: {enabled: true, renderMode: alwaysRender, additionalLabels: {release: prometheus}, runbookURL: "https://wiki.example.org/runbooks/"}
 grafanaDashboard: {enabled: true}
 extraObjects:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: "{{ .Release.Name }}-extra"}, data: {a: b}}
@@ -156,6 +156,10 @@ async fn every_value_reaches_what_it_is_about() {
             assert!(object["metadata"]["annotations"]["helm.sh/resource-policy"].is_null());
         }
     }
+    let rules = all["PrometheusRule security-baseline-system/posture"]["spec"].to_string();
+    assert!(
+        rules.contains("https://wiki.example.org/runbooks/SecurityBaselineAbsent.md") && !rules.contains("example.com")
+    );
     assert!(all.contains_key("ConfigMap /security-baseline-operator-extra"));
     assert!(all.contains_key("ConfigMap /security-baseline-operator-text"));
 }
@@ -169,7 +173,7 @@ async fn a_changed_configuration_restarts_the_pods_and_the_emergency_stop_does_n
         let deployment = &all["Deployment security-baseline-system/security-baseline-operator"];
         sums.push(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"].clone());
         if values.contains("stop") {
-            // docs/operations.md edits this line.
+            // docs/emergency-stop.md edits this line.
             let map = &all["ConfigMap security-baseline-system/security-baseline-operator"];
             assert!(map["data"]["config.yaml"].as_str().unwrap().contains("\nstop: true"));
         }

@@ -1,25 +1,47 @@
-//! What the documentation tells people to do works: its commands are run, in their order.
+//! What the documentation says is so: its commands are run, in the order of its index; its links lead somewhere; its
+//! examples are accepted; and what it names is in the code.
 //!
-//! A fenced block that follows a line `<!-- run -->` is run. In a ```bash block every line is a command; in a ```console
-//! block the lines that begin with `$ ` are, and the others show what they print.
+//! A comment in the line before a block says what is done with it:
+//!
+//! - `run`: it is run. In a `bash` block every line is a command; in a `console` block the lines that begin with `$ ` are,
+//!   and the others show what they print.
+//! - `render`: sections of a baseline. The block after it, `makes`, has what `render` prints of them, or `refused`, what
+//!   it refuses them with (examples.rs).
+//! - `merge`: baselines, of which a table of the same page says what they mean together (merging.rs).
 
-use std::path::{Path, PathBuf};
+mod contributing;
+mod examples;
+mod facts;
+mod links;
+mod merging;
+mod page;
+mod reasons;
+
+use std::path::Path;
 use std::time::Duration;
 
-use crate::stage::{BINARY, file, own_as_shipped};
+use self::page::Page;
+use crate::stage::{BINARY, own_as_shipped};
 use crate::support::{blocks, eventually};
 
 const MARK: &str = "<!-- run -->";
 
-/// The documents, in the order in which somebody reads them.
-fn documents() -> Vec<PathBuf> {
-    let mut docs: Vec<PathBuf> = std::fs::read_dir(file("docs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "md"))
-        .collect();
-    docs.sort();
-    [vec![file("README.md")], docs].concat()
+/// The page that says in which order the others are read.
+const INDEX: &str = "docs/README.md";
+
+/// The pages in the order in which somebody reads them.
+fn in_reading_order() -> Vec<Page> {
+    let index = Page::read(INDEX);
+    let mut names = vec!["README.md".to_owned()];
+    let root = index.path.ancestors().nth(2).unwrap().to_owned();
+    for link in &index.links {
+        let Some((path, _)) = index.target(link) else { continue };
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
+        if name.ends_with(".md") && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.iter().map(|name| Page::read(name)).collect()
 }
 
 #[tokio::test]
@@ -35,15 +57,14 @@ async fn the_commands_in_the_documentation_work_in_their_order() {
         std::env::var("PATH").unwrap()
     );
     let mut run = 0;
-    for document in documents() {
-        let name = document.file_name().unwrap().to_string_lossy().into_owned();
-        for block in blocks(&std::fs::read_to_string(&document).unwrap(), MARK) {
-            block.run(&name, plane.admin_kubeconfig(), &path).await;
+    for page in in_reading_order() {
+        for block in blocks(&page.text, MARK) {
+            block.run(&page.name, plane.admin_kubeconfig(), &path).await;
             run += 1;
         }
     }
-    assert!(run >= 8, "only {run} blocks are marked with {MARK}");
-    // The last document ends with the uninstallation: nothing of ours is left but what a Retain leaves.
+    assert!(run >= 40, "only {run} blocks are marked with {MARK}");
+    // The last page ends with the uninstallation: nothing of ours is left but what a Retain leaves.
     eventually("the kinds are gone", Duration::from_secs(30), async || {
         let left = plane.kubectl(&["get", "crds", "--output=name"]).await?;
         anyhow::ensure!(!left.contains("securitybaseline"), "{left}");
@@ -61,26 +82,4 @@ fn blocks_are_found_by_their_mark() {
         found,
         [(3, "one \\\n  two\nthree\n".to_owned()), (13, "four\n".to_owned())]
     );
-}
-
-#[test]
-fn links_between_documents_lead_somewhere() {
-    let mut all = documents();
-    all.extend(["CONTRIBUTING.md", "CHANGELOG.md"].map(file));
-    all.extend(
-        std::fs::read_dir(file("docs/adr"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path()),
-    );
-    for document in all {
-        let text = std::fs::read_to_string(&document).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap();
-            if target.is_empty() || target.contains("://") {
-                continue;
-            }
-            let path = document.parent().unwrap().join(target);
-            assert!(path.exists(), "{}: {link} leads nowhere", document.display());
-        }
-    }
 }

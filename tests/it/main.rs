@@ -11,6 +11,7 @@
 
 mod access;
 mod admission;
+mod alerts;
 mod baselines;
 mod brake;
 mod chart;
@@ -20,17 +21,20 @@ mod deletion;
 mod docs;
 mod drift;
 mod enforcement;
+mod events;
 mod exceptions;
 mod faults;
 mod fights;
 mod membership;
 mod merging;
+mod metrics;
 mod network;
 mod normalisation;
 mod operator_writes;
 mod oracles;
 mod pacing;
 mod pod_security;
+mod policy_reports;
 mod preflight;
 mod quiet;
 mod removal;

@@ -79,6 +79,8 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "ConfigMap" => ("", "v1", "configmaps"),
         "ServiceAccount" => ("", "v1", "serviceaccounts"),
         "Event" => ("events.k8s.io", "v1", "events"),
+        "PolicyReport" => ("wgpolicyk8s.io", "v1alpha2", "policyreports"),
+        "Report" => ("openreports.io", "v1alpha1", "reports"),
         "Lease" => ("coordination.k8s.io", "v1", "leases"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         other => panic!("the tests know no kind {other}"),

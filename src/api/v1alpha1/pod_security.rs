@@ -44,7 +44,7 @@ pub struct PodSecurityStandard {
 }
 
 /// A level of the Pod Security Standards, from the weakest to the strictest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the Pod Security Standards' own names
 pub enum PodSecurityLevel {

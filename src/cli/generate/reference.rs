@@ -1,5 +1,5 @@
-//! Pages of the reference that are made from the code: the command line, the codes of findings, and the schema of what
-//! is printed as data.
+//! Pages of the reference that are made from the code: the command line, the codes of findings, the metrics, and the schema
+//! of what is printed as data.
 
 use clap::Command;
 use schemars::generate::SchemaSettings;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::diff::model::Diff;
 use crate::cli::report::model::Report;
 use crate::core::codes::{REASONS, Severity};
+use crate::engine::metrics::Metrics;
 
 /// Every command, as its `--help` says.
 pub(super) fn commands(mut root: Command) -> String {
@@ -57,6 +58,27 @@ pub(super) fn findings() -> String {
         );
     }
     text
+}
+
+/// Every metric, with its labels and what it tells.
+///
+/// # Errors
+/// When the metrics cannot be made.
+pub(super) fn metrics() -> Result<String, prometheus::Error> {
+    let mut text = String::from(
+        "<!-- Generated from src/engine/metrics by `make generate`. Do not edit. -->\n# Metrics\n\nWhat the operator serves at `/metrics`, in Prometheus' text format. How to scrape it, and what to be woken for, is in\n[alerts](../alerts.md).\n\nNo label's values come from tenants, and none grows with the number of namespaces, but for\n`security_baseline_namespace_state`, which the configuration has to ask for. What is about baselines and namespaces comes\nfrom the replica that leads; one that stands by shows none of it.\n\n| Metric | Type | Labels | |\n|---|---|---|---|\n",
+    );
+    for metric in Metrics::new()?.described() {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        text += &format!(
+            "| `{}` | {} | {} | {} |\n",
+            metric.full_name(),
+            metric.kind,
+            labels.join(", "),
+            metric.help
+        );
+    }
+    Ok(text)
 }
 
 /// The schema of what `--output json` and `yaml` print.

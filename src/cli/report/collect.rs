@@ -14,6 +14,7 @@ use crate::api::v1alpha1::{ControlReport, ControlState, Mode, Note};
 use crate::controls::REGISTRY;
 use crate::core::codes::{self, Severity};
 use crate::core::plan::SectionPlan;
+use crate::core::told::of_the_namespace;
 use crate::engine::snapshot::{BaselineView, ExceptionView, NamespaceView, Scope, Snapshot};
 
 /// What a snapshot tells.
@@ -107,35 +108,12 @@ fn namespace(snapshot: &Snapshot, name: &str, view: &NamespaceView, doubts: &mut
         doubts.about(name, control);
     }
     doubts.of_the_whole(name, &mut controls);
-    let mut findings = Vec::new();
-    for contest in &told.contested {
-        let times = contest.reverts;
-        let message = match contest.reason.as_str() {
-            "Rewritten" => format!("what is written is changed on its way, {times} times so far"),
-            _ => format!(
-                "{} (as it calls itself) keeps changing {}, {times} times so far",
-                contest.by,
-                or_it(&contest.path)
-            ),
-        };
-        findings.push(finding(None, &contest.reason, &contest.object, &message));
-    }
-    for baseline in told.baselines.iter().filter(|baseline| baseline.deselected) {
-        let message = format!(
-            "it lost the labels that the baseline {} selects by, and is still held",
-            baseline.name
-        );
-        findings.push(finding(None, "Deselected", &format!("Namespace/{name}"), &message));
-    }
-    for orphan in told.inventory.iter().filter(|entry| entry.orphaned) {
-        let object = format!("{}/{}", orphan.kind, orphan.name);
-        findings.push(finding(
-            None,
-            "Orphaned",
-            &object,
-            "a baseline let it go and left it in place",
-        ));
-    }
+    let of_the_whole = of_the_namespace(name, told);
+    let findings = of_the_whole.iter().map(|told| {
+        let times = told.times.map(|times| format!(", {times} times so far"));
+        let message = told.message.clone() + &times.unwrap_or_default();
+        finding(None, &told.reason, &told.object, &message)
+    });
     let state = controls.iter().map(|control| control.state).max();
     let ledger = snapshot.report(name).map(|report| &report.drift);
     NamespaceSummary {
@@ -155,17 +133,13 @@ fn namespace(snapshot: &Snapshot, name: &str, view: &NamespaceView, doubts: &mut
             })
             .collect(),
         controls,
-        findings,
+        findings: findings.collect(),
         drift: ledger.map_or_else(Drift::default, |ledger| Drift {
             total: ledger.total,
             repaired: ledger.repaired,
             records: ledger.records.clone(),
         }),
     }
-}
-
-fn or_it(path: &str) -> &str {
-    if path.is_empty() { "it" } else { path }
 }
 
 fn control(section: &SectionPlan, told: &ControlReport) -> ControlSummary {

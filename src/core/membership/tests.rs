@@ -126,12 +126,12 @@ fn who_lets_a_namespace_go_is_told_from_who_never_had_it() {
     };
     prior.labels.insert("key".into(), label);
     let all = [held, record_only, object_only, label_only, never, leaving];
-    let found = members(&all, &namespace(), Some(&prior));
+    let found = members(&all, "team-a", &namespace().labels, Some(&prior));
     let names = |list: &[Arc<Baseline>]| list.iter().map(|b| b.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&found.holding), ["held"]);
     assert_eq!(found.deselected, BTreeSet::from(["uid-held".to_owned()]));
     assert_eq!(names(&found.released), ["record", "object", "label", "leaving"]);
-    let unknown = members(&all, &namespace(), None);
+    let unknown = members(&all, "team-a", &namespace().labels, None::<&Prior>);
     assert!(unknown.holding.is_empty() && unknown.released.is_empty());
 }
 

@@ -43,6 +43,7 @@ fn limit(
     values: &mut Vec<Supplied>,
     conflicts: &mut Vec<Conflict>,
 ) -> LimitRangeLimit {
+    let first = values.len();
     let mut bound = |what: &str, which: Extreme, by_resource: ByResource| {
         let mut list = ResourceList::new();
         for (resource, asked) in by_resource {
@@ -100,6 +101,27 @@ fn limit(
         (Some(min), Some(max)) => value(ratio).saturating_mul(value(min)) <= value(max).saturating_mul(1000),
         _ => true,
     });
+    // What was moved or left out is told as it holds.
+    let holds = |supplied: &Supplied| {
+        let lists = [
+            ("default", &default),
+            ("defaultRequest", &default_request),
+            ("maxLimitRequestRatio", &ratio),
+        ];
+        let (prefix, list) = lists
+            .into_iter()
+            .map(|(what, list)| (format!("{name}/{type_:?}/{what}/"), list))
+            .find(|(prefix, _)| supplied.field.starts_with(prefix.as_str()))?;
+        Some(list.get(&supplied.field[prefix.len()..]).cloned())
+    };
+    for mut told in values.split_off(first) {
+        match holds(&told) {
+            Some(None) => continue,
+            Some(Some(amount)) => told.value = amount.0,
+            None => {}
+        }
+        values.push(told);
+    }
     LimitRangeLimit {
         type_,
         max,

@@ -70,8 +70,10 @@ impl Failure {
 
 impl Attempt {
     /// Takes up what a plan found, before anything is done about it: what drifted since the last one is counted and
-    /// recorded, once for as long as it departs; what departs no longer is open no longer.
-    pub fn saw(&mut self, world: &World, plan: &Plan) {
+    /// recorded, once for as long as it departs; what departs no longer is open no longer. Answers the section of each
+    /// drift that is counted.
+    pub fn saw(&mut self, world: &World, plan: &Plan) -> Vec<&'static str> {
+        let mut counted = Vec::new();
         let mut before = self.open.take().unwrap_or_else(|| world.prior.drift.open.clone());
         let mut open = Open::new();
         let mut records = Vec::new();
@@ -99,6 +101,7 @@ impl Attempt {
                 open.insert(place, since);
             }
             self.drifted += i64::from(news);
+            counted.extend(news.then_some(section.section));
         }
         self.records.splice(0..0, records);
         self.records.truncate(MOST_RECORDS);
@@ -110,11 +113,19 @@ impl Attempt {
         self.unanswered = unanswered.into_iter().filter(found).collect();
         self.recreating.retain(found);
         self.open = Some(open);
+        counted
     }
 
-    /// Takes up what came of one run of a plan: for each of its actions, whether it was done.
-    pub fn absorb(&mut self, world: &World, plan: &Plan, done: &[(Action, Result<(), Failure>)], now: Timestamp) {
-        self.saw(world, plan);
+    /// Takes up what came of one run of a plan: for each of its actions, whether it was done. Answers what
+    /// [`saw`](Self::saw) does.
+    pub fn absorb(
+        &mut self,
+        world: &World,
+        plan: &Plan,
+        done: &[(Action, Result<(), Failure>)],
+        now: Timestamp,
+    ) -> Vec<&'static str> {
+        let counted = self.saw(world, plan);
         self.failures.clear();
         for (action, outcome) in done {
             match outcome {
@@ -134,6 +145,7 @@ impl Attempt {
                 }
             }
         }
+        counted
     }
 
     /// Forgets what the report tells by now.

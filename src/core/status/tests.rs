@@ -293,6 +293,8 @@ fn member(standing: Standing, reason: &str, message: &str) -> MemberStanding {
         told: 1,
         conflict: (standing == Standing::Conflict).then(|| message.to_owned()),
         deselected: false,
+        held: false,
+        unrepaired: false,
         contested: None,
     }
 }

@@ -120,8 +120,8 @@ impl Index {
         }
         let others = self.accepted().filter(|b| b.uid != candidate.uid);
         let (before, after) = (
-            self.members(entry),
-            members(others.chain([candidate]), facts, entry.prior.as_ref()),
+            self.members(namespace, entry),
+            members(others.chain([candidate]), namespace, facts, entry.prior.as_ref()),
         );
         let holds = |members: &Members| members.holding.iter().any(|b| b.uid == candidate.uid);
         if !holds(&before) && !holds(&after) {
@@ -144,9 +144,7 @@ impl Index {
             let (Some(facts), Some(prior)) = (&entry.facts, &entry.prior) else {
                 continue;
             };
-            let recorded = prior.inventory.values().any(|recorded| recorded.baseline == uid)
-                || prior.labels.values().any(|recorded| recorded.baseline == uid);
-            if recorded && !facts.terminating && !self.excludes(name) {
+            if prior.has_written_for(uid) && !facts.terminating && !self.excludes(name) {
                 remaining.namespaces += 1;
                 remaining.example.get_or_insert_with(|| name.to_string());
                 if remaining.stuck.is_none() {
@@ -163,8 +161,8 @@ impl Index {
         self.names(|index, name, entry| {
             let Some(facts) = &entry.facts else { return false };
             let concerned = |baseline: &Arc<Baseline>| {
-                let recorded = entry.prior.as_ref().and_then(|prior| prior.members.get(&baseline.uid));
-                standing(&baseline.spec, name, &facts.labels, recorded) != Standing::Out
+                let recorded = entry.prior.as_ref().and_then(|prior| prior.membership(&baseline.uid));
+                standing(&baseline.spec, name, facts, recorded) != Standing::Out
                     || entry.prior.as_ref().is_some_and(|prior| prior.knows(&baseline.uid))
             };
             !index.excludes(name) && baselines.iter().flatten().any(concerned)
@@ -183,14 +181,14 @@ impl Index {
             if facts.terminating || self.excludes(name) {
                 continue;
             }
-            let recorded = entry.prior.as_ref().and_then(|prior| prior.members.get(&baseline.uid));
-            if standing(&baseline.spec, name, &facts.labels, recorded) == Standing::Out {
+            let recorded = entry.prior.as_ref().and_then(|prior| prior.membership(&baseline.uid));
+            if standing(&baseline.spec, name, facts, recorded) == Standing::Out {
                 continue;
             }
             let member = entry
                 .settled
                 .iter()
-                .flatten()
+                .flat_map(|members| members.iter())
                 .find(|member| member.baseline == baseline.name);
             // Judged by an earlier generation, it says nothing of this one.
             match member.filter(|member| member.generation == baseline.generation) {

@@ -14,7 +14,7 @@ impl Index {
         let Some(child) = entry.and_then(|entry| entry.children.get_mut(&id)) else {
             return false;
         };
-        let same = |live: &Fingerprint| live.resource_version == version && live.digest != Digest::unseen();
+        let same = |live: &Fingerprint| live.resource_version == *version && live.digest != Digest::unseen();
         let known = child.live.as_ref().is_some_and(same);
         if known {
             child.version = version_number(version);
@@ -34,21 +34,22 @@ impl Index {
         if !name.starts_with(RESERVED_PREFIX) {
             return false;
         }
-        let id = ChildId {
+        let id = self.pools.ids.share(ChildId {
             kind,
             name: name.to_owned(),
-        };
+        });
         let namespace = meta(&object, "namespace").to_owned();
-        let version = version_number(meta(&object, "resourceVersion"));
+        let resource_version = Version::from(meta(&object, "resourceVersion"));
+        let version = resource_version.number();
         let live = Fingerprint {
-            uid: meta(&object, "uid").to_owned(),
-            resource_version: meta(&object, "resourceVersion").to_owned(),
+            uid: meta(&object, "uid").into(),
+            resource_version,
             digest,
             kept: facts::kept(&object).map(Arc::new),
         };
         let (synced, kept) = (self.synced, self.evidence);
         let entry = self.entry(&namespace);
-        let child = entry.children.entry(id.clone()).or_default();
+        let child = entry.children.entry(Arc::clone(&id)).or_default();
         if version < child.version {
             return false;
         }
@@ -61,17 +62,13 @@ impl Index {
         let proof = !as_wanted && child.wanted.is_some() && kept < MOST_EVIDENCE;
         let had = child.evidence.take().is_some();
         child.evidence = proof.then(|| Arc::new(object));
-        let recorded = entry
-            .prior
-            .as_ref()
-            .and_then(|p| p.inventory.get(&id))
-            .map(|r| r.uid.as_str());
+        let recorded = entry.prior.as_ref().and_then(|p| p.written(&id)).map(|r| &r.uid);
         // As wanted, but not the object on record: the report is to be brought up to date.
-        let unrecorded = as_wanted && recorded != Some(live.uid.as_str());
+        let unrecorded = as_wanted && recorded != Some(&live.uid);
         let concerns = child.wanted.is_some() || recorded.is_some();
         // What keeps it is told, and nothing is done about it.
         let kept_anew = child.live.as_ref().and_then(|l| l.kept.as_ref()) != live.kept.as_ref();
-        child.leaving = child.leaving.take().filter(|uid| *uid == live.uid);
+        child.leaving = child.leaving.take().filter(|uid| **uid == live.uid);
         child.live = Some(live);
         entry.fights.touched(&id.to_string());
         self.evidence = kept + usize::from(proof) - usize::from(had);
@@ -109,15 +106,15 @@ impl Index {
             return false;
         }
         child.version = version.unwrap_or(child.version);
-        let another = |live: &Fingerprint| last.uid.is_some_and(|uid| live.uid != uid);
+        let another = |live: &Fingerprint| last.uid.is_some_and(|uid| live.uid != *uid);
         if child.live.as_ref().is_none_or(another) {
             return false;
         }
         let gone = child.live.take().map(|live| live.uid);
         self.evidence -= usize::from(child.evidence.take().is_some());
-        let recorded = entry.prior.as_ref().is_some_and(|p| p.inventory.contains_key(&id));
+        let recorded = entry.prior.as_ref().is_some_and(|p| p.written(&id).is_some());
         let concerns = entry.facts.is_some() && (child.wanted.is_some() || recorded);
-        child.leaving = child.leaving.take().filter(|uid| Some(uid) == gone.as_ref());
+        child.leaving = child.leaving.take().filter(|uid| Some(&**uid) == gone.as_ref());
         if child.wanted.is_none() {
             entry.children.remove(&id);
         }
@@ -151,14 +148,14 @@ impl Index {
         let Some(entry) = self.namespaces.get_mut(namespace) else {
             return;
         };
-        let recorded = entry.prior.as_ref().and_then(|p| p.inventory.get(id));
+        let recorded = entry.prior.as_ref().and_then(|p| p.written(id));
         let (Some(child), Some(recorded)) = (entry.children.get_mut(id), recorded) else {
             return;
         };
         let as_recorded =
-            |live: &Fingerprint| live.uid == uid && recorded.uid == uid && recorded.digest == Some(live.digest);
+            |live: &Fingerprint| live.uid == *uid && recorded.uid == *uid && recorded.digest == Some(live.digest);
         if child.live.as_ref().is_some_and(as_recorded) {
-            child.leaving = Some(uid.to_owned());
+            child.leaving = Some(Box::new(uid.into()));
         }
     }
 
@@ -176,7 +173,7 @@ impl Index {
     /// Notes that the children of a kind are listed anew. What the list shows holds, whatever its resourceVersions: a
     /// restored etcd counts from an earlier one.
     pub fn children_listed_anew(&mut self, kind: &'static ChildKind) {
-        let children = self.namespaces.values_mut().flat_map(|entry| &mut entry.children);
+        let children = self.namespaces.values_mut().flat_map(|entry| entry.children.iter_mut());
         for (_, child) in children.filter(|(id, _)| id.kind == kind) {
             child.version = 0;
         }
@@ -189,17 +186,18 @@ impl Index {
         }
     }
 
-    /// The live children of a kind, as namespace and name.
-    pub fn children_of(&self, kind: &'static ChildKind) -> BTreeSet<(String, String)> {
-        let live = |(name, entry): (&Arc<str>, &NamespaceEntry)| {
-            let of_kind = entry
-                .children
-                .iter()
-                .filter(|(id, child)| id.kind == kind && child.live.is_some());
-            of_kind
-                .map(|(id, _)| (name.to_string(), id.name.clone()))
-                .collect::<Vec<_>>()
-        };
-        self.namespaces.iter().flat_map(live).collect()
+    /// The objects of a kind of which something is kept, live children and what undoes a control, of those that are picked
+    /// by namespace and name: those two.
+    pub fn objects_of(&self, kind: &'static ChildKind, pick: impl Fn(&str, &str) -> bool) -> Vec<(String, String)> {
+        let mut objects = Vec::new();
+        for (namespace, entry) in &self.namespaces {
+            let is_live = |id: &ChildId| entry.children.get(id).is_some_and(|child| child.live.is_some());
+            let live = entry.children.keys().map(|id| &**id).filter(|id| is_live(id));
+            let foreign = entry.foreign.keys().filter(|id| !is_live(id));
+            let of_kind = live.chain(foreign).filter(|id| id.kind == kind);
+            let picked = of_kind.filter(|id| pick(namespace, &id.name));
+            objects.extend(picked.map(|id| (namespace.to_string(), id.name.clone())));
+        }
+        objects
     }
 }

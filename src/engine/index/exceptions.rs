@@ -135,7 +135,7 @@ impl Index {
             return Vec::new();
         };
         let exceptions = &world.waivers.exceptions;
-        let same = |judged: &Judged| judged.exceptions == *exceptions && judged.waived == plan.waived;
+        let same = |judged: &Box<Judged>| judged.exceptions == *exceptions && judged.waived == plan.waived;
         if entry.judged.as_ref().is_some_and(same) {
             return Vec::new();
         }
@@ -145,7 +145,7 @@ impl Index {
         };
         let before = entry
             .judged
-            .replace(judged)
+            .replace(Box::new(judged))
             .map(|judged| judged.exceptions)
             .unwrap_or_default();
         let concerned = before
@@ -164,14 +164,14 @@ impl Index {
         if !self.is_selected(namespace, entry) {
             return Found::Unheld;
         }
-        let held = |judged: &&Judged| {
+        let held = |judged: &Judged| {
             judged
                 .exceptions
                 .iter()
                 .any(|e| e.uid == exception.uid && (!holds || **e == *exception))
         };
         match &entry.judged {
-            Some(judged) if held(&judged) == holds => Found::Done(judged.waived.clone()),
+            Some(judged) if held(judged) == holds => Found::Done(judged.waived.clone()),
             _ => Found::Pending,
         }
     }

@@ -182,13 +182,9 @@ fn what_was_enforced_before_it_was_waived_is_known_before_a_report_tells_it() {
     object["metadata"]["uid"] = json!("child");
     object["metadata"]["resourceVersion"] = json!("5");
     index.child_seen(child.id.kind, object);
-    let recorded = Recorded {
-        uid: "child".to_owned(),
-        baseline: "u".to_owned(),
-        digest: None,
-    };
-    let prior = index.entry("a").prior.get_or_insert_default();
-    prior.inventory.insert(child.id.clone(), recorded);
+    let (namespace, pools) = index.entry_and_pools("a");
+    let prior = namespace.prior.get_or_insert_default();
+    prior.wrote(&child.id, "child".into(), "u", Digest::unseen(), pools);
 
     index.exception_seen("e", entry(1, &["a"]));
     let world = index.world("a", at(1)).unwrap();

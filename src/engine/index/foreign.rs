@@ -51,15 +51,4 @@ impl Index {
         let entry = self.namespaces.get(namespace);
         entry.is_some_and(|entry| entry.report.is_some() || self.is_selected(namespace, entry))
     }
-
-    /// The objects of a kind that undo something, as namespace and name.
-    pub fn foreign_of(&self, kind: &'static ChildKind) -> BTreeSet<(String, String)> {
-        let of = |(namespace, entry): (&Arc<str>, &NamespaceEntry)| {
-            let of_kind = entry.foreign.keys().filter(|id| id.kind == kind);
-            of_kind
-                .map(|id| (namespace.to_string(), id.name.clone()))
-                .collect::<Vec<_>>()
-        };
-        self.namespaces.iter().flat_map(of).collect()
-    }
 }

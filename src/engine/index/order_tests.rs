@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::controls::kind_named;
+use crate::core::select::Labels;
 
 const KIND: &str = "ResourceQuota";
 
@@ -20,7 +21,7 @@ fn index() -> Index {
 
 fn live(index: &Index) -> Option<String> {
     let child = index.namespaces.get("a")?.children.values().next()?;
-    Some(child.live.as_ref()?.resource_version.clone())
+    Some(child.live.as_ref()?.resource_version.to_string())
 }
 
 #[test]
@@ -72,7 +73,10 @@ fn what_a_list_does_not_show_is_read_before_it_is_gone_if_it_may_be_newer_than_t
     index.child_seen(kind, quota(11, 50));
     assert!(index.child_in_doubt(kind, "a", name));
     let digest = |index: &Index| {
-        index.namespaces["a"].children[&id]
+        index.namespaces["a"]
+            .children
+            .get(&id)
+            .unwrap()
             .live
             .as_ref()
             .map(|live| live.digest)
@@ -93,7 +97,7 @@ fn a_total_that_nobody_can_have_counted_is_not_believed() {
         )
         .unwrap()
     };
-    let total = |index: &Index| index.namespaces["a"].prior.as_ref().unwrap().drift.total;
+    let total = |index: &Index| index.namespaces["a"].prior.as_ref().unwrap().rest().drift.total;
     index.report_seen("a", "r", "1", &told(-5));
     assert_eq!(total(&index), 0);
     // Another operator's, by mistake: the greater one holds.
@@ -112,16 +116,24 @@ fn what_was_read_is_no_proof_of_what_is_newer() {
     };
     index.child_seen(kind, quota(11, 5000));
     index.evidence("a", &id, quota(10, 50));
-    assert!(index.namespaces["a"].children[&id].evidence.is_none());
+    assert!(index.namespaces["a"].children.get(&id).unwrap().evidence.is_none());
     index.evidence("a", &id, quota(11, 5000));
-    assert!(index.namespaces["a"].children[&id].evidence.is_some());
+    assert!(index.namespaces["a"].children.get(&id).unwrap().evidence.is_some());
 }
 
 #[test]
 fn a_namespace_is_as_its_newest_version_says() {
     let namespace = |version: u64, level: &str| json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": version.to_string(), "labels": {"level": level}}});
     let mut index = index();
-    let level = |index: &Index| index.namespaces["a"].facts.as_ref().unwrap().labels["level"].clone();
+    let level = |index: &Index| {
+        index.namespaces["a"]
+            .facts
+            .as_ref()
+            .unwrap()
+            .value("level")
+            .unwrap()
+            .to_owned()
+    };
     index.namespace_seen(&namespace(12, "restricted"));
     assert!(
         !index.namespace_seen(&namespace(11, "privileged")),
@@ -156,26 +168,19 @@ fn what_we_delete_ourselves_is_not_missed_however_its_end_is_told() {
         let mut index = index();
         index.namespace_seen(&json!({"metadata": {"name": "a", "uid": "n", "resourceVersion": "1"}}));
         index.child_seen(id.kind, quota(10, 50));
-        let live = index.namespaces["a"].children[&id].live.clone().unwrap();
+        let live = index.namespaces["a"].children.get(&id).unwrap().live.clone().unwrap();
         let as_written = if as_written { live.digest } else { Digest::of(&json!(1)) };
-        let recorded = Recorded {
-            uid: live.uid,
-            baseline: "b".to_owned(),
-            digest: Some(as_written),
-        };
-        let entry = index.entry("a");
+        let (entry, pools) = index.entry_and_pools("a");
         entry.children.get_mut(&id).unwrap().wanted = Some(Digest::of(&json!(2)));
         // A report that is written meanwhile still has it on record.
         entry.report = Some(ReportEntry {
-            uid: "r".to_owned(),
-            resource_version: "1".to_owned(),
+            uid: "r".into(),
+            resource_version: "1".into(),
             meaning: live.digest,
+            troubles: Troubles::default(),
         });
-        entry
-            .prior
-            .get_or_insert_default()
-            .inventory
-            .insert(id.clone(), recorded);
+        let prior = entry.prior.get_or_insert_default();
+        prior.wrote(&id, live.uid, "b", as_written, pools);
         index.child_leaves("a", &id, "u");
         if refused {
             index.child_stays("a", &id);
@@ -218,7 +223,7 @@ fn who_else_writes_a_report_is_agreed_with_on_counts_and_times_and_takes_nothing
     index.all_synced();
     let mut seen = |(version, status): (String, BaselineReportStatus)| {
         index.report_seen("a", "r", &version, &status);
-        let prior = index.namespaces["a"].prior.clone().unwrap();
+        let prior = index.namespaces["a"].prior.as_ref().unwrap().open();
         (
             prior.drift.total,
             prior.conditions[0].status.clone(),

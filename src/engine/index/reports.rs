@@ -9,23 +9,25 @@ impl Index {
         let synced = self.synced;
         let entry = self.entry(namespace);
         if let Some(known) = &entry.report {
-            let stale = version_number(version) < version_number(&known.resource_version);
-            if known.uid == uid && (stale || known.resource_version == version) {
+            let stale = version_number(version) < known.resource_version.number();
+            if known.uid == *uid && (stale || known.resource_version == *version) {
                 return false;
             }
         }
         let changed = entry.report.as_ref().is_none_or(|known| known.meaning != meaning);
         entry.report = Some(ReportEntry {
-            uid: uid.to_owned(),
-            resource_version: version.to_owned(),
+            uid: uid.into(),
+            resource_version: version.into(),
             meaning,
+            troubles: Troubles::of(status),
         });
         let told = facts::prior(status);
+        let (entry, pools) = self.entry_and_pools(namespace);
         match &mut entry.prior {
-            Some(prior) if synced => agree(prior, told),
+            Some(prior) if synced => prior.update(pools, |prior| agree(prior, told)),
             // Until the work begins it is whoever leads who does and reports it.
             _ => {
-                entry.prior = Some(told);
+                entry.prior = Some(Record::close(told, pools));
                 entry.fights = facts::fights(status);
             }
         }
@@ -35,7 +37,7 @@ impl Index {
     /// Whether the report of a namespace is known as of this very version.
     pub fn knows_report(&self, namespace: &str, version: &str) -> bool {
         let report = self.namespaces.get(namespace).and_then(|entry| entry.report.as_ref());
-        report.is_some_and(|report| report.resource_version == version)
+        report.is_some_and(|report| report.resource_version == *version)
     }
 
     /// Takes up the report that we wrote, and what it means.
@@ -47,13 +49,14 @@ impl Index {
         told: Digest,
         status: &BaselineReportStatus,
     ) {
-        let entry = self.entry(namespace);
+        let (entry, pools) = self.entry_and_pools(namespace);
         entry.report = Some(ReportEntry {
-            uid: uid.to_owned(),
-            resource_version: version.to_owned(),
+            uid: uid.into(),
+            resource_version: version.into(),
             meaning: told,
+            troubles: Troubles::of(status),
         });
-        entry.prior = Some(facts::prior(status));
+        entry.prior = Some(Record::close(facts::prior(status), pools));
         entry.reported = Some(Instant::now());
         // What was new is written; what failed is kept until it is tried again.
         entry.attempt.told();
@@ -72,7 +75,7 @@ impl Index {
     /// that was restored from a copy).
     pub fn reports_listed_anew(&mut self) {
         for report in self.namespaces.values_mut().filter_map(|e| e.report.as_mut()) {
-            "0".clone_into(&mut report.resource_version);
+            report.resource_version = Version::Number(0);
         }
     }
 
@@ -93,28 +96,29 @@ impl Index {
         let Some(entry) = self.namespaces.get(namespace) else {
             return false;
         };
-        let told = entry.prior.as_ref().is_none_or(|prior| is_excluded(&prior.conditions));
+        let told = entry
+            .prior
+            .as_ref()
+            .is_none_or(|prior| is_excluded(&prior.rest().conditions));
         self.excludes(namespace) && entry.facts.is_some() && entry.report.is_some() && !told
     }
 
-    /// The namespaces that have a report.
-    pub fn reported(&self) -> BTreeSet<String> {
-        self.namespaces
-            .iter()
-            .filter(|(_, e)| e.report.is_some())
-            .map(|(n, _)| n.to_string())
-            .collect()
+    /// The namespaces that have a report, of those that are picked by their names.
+    pub fn reported(&self, pick: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
+        self.names(|_, name, entry| entry.report.is_some() && pick(name))
     }
 
     /// The report of a namespace, as it was last seen or written.
     pub fn report(&self, namespace: &str) -> Option<ReportSeen> {
         let entry = self.namespaces.get(namespace)?;
         let report = entry.report.as_ref()?;
+        let prior = entry.prior.as_ref().map(Record::rest);
         Some(ReportSeen {
-            uid: report.uid.clone(),
-            resource_version: report.resource_version.clone(),
+            uid: report.uid.to_string(),
+            resource_version: report.resource_version.to_string(),
             meaning: report.meaning,
-            continued: entry.prior.as_ref().is_some_and(|p| p.drift.total > 0 || p.taken_over),
+            troubles: report.troubles,
+            continued: prior.is_some_and(|prior| prior.drift.total > 0 || prior.taken_over),
         })
     }
 }

@@ -8,7 +8,7 @@ impl NamespaceEntry {
     pub(super) fn admitted(&self) -> BTreeSet<String> {
         let now = Instant::now();
         let had = self.turns.iter().filter(|(_, turn)| turn.at <= now);
-        had.map(|(uid, _)| uid.clone()).collect()
+        had.map(|(uid, _)| uid.to_string()).collect()
     }
 }
 
@@ -19,7 +19,7 @@ impl Index {
         if entry.facts.is_none() || self.excludes(name) {
             return None;
         }
-        let members = self.members(entry);
+        let members = self.members(name, entry);
         // What is let go may still have to be taken along, also where somebody deleted the report.
         if members.holding.is_empty() && members.released.is_empty() && entry.report.is_none() {
             return None;
@@ -37,17 +37,17 @@ impl Index {
             .filter_map(|(id, child)| {
                 let live = child.live.as_ref()?;
                 let live = Live {
-                    uid: live.uid.clone(),
-                    resource_version: live.resource_version.clone(),
+                    uid: live.uid.to_string(),
+                    resource_version: live.resource_version.to_string(),
                     digest: live.digest,
                     object: child.evidence.clone(),
                     kept: live.kept.clone(),
                 };
-                Some((id.clone(), live))
+                Some(((**id).clone(), live))
             })
             .collect();
-        let mut prior = entry.prior.clone().unwrap_or_default();
-        for (id, child) in &entry.children {
+        let mut prior = entry.prior.as_ref().map(Record::open).unwrap_or_default();
+        for (id, child) in entry.children.iter() {
             if child.live.is_none() && child.leaving.is_some() {
                 prior.inventory.remove(id);
             }
@@ -61,9 +61,18 @@ impl Index {
             prior,
             foreign: entry.foreign.clone(),
             admitted: entry.admitted(),
-            preflight: entry.preflight.clone(),
+            preflight: entry
+                .preflight
+                .iter()
+                .map(|(section, checked)| (*section, checked.clone()))
+                .collect(),
             fights: entry.fights.clone(),
-            ..World::bare(entry.facts.clone()?, members.holding, self.cluster.clone(), now)
+            ..World::bare(
+                entry.facts.as_ref()?.open(name),
+                members.holding,
+                self.cluster.clone(),
+                now,
+            )
         })
     }
 
@@ -73,41 +82,55 @@ impl Index {
         let Some(entry) = self.namespaces.get_mut(world.namespace.name.as_str()) else {
             return false;
         };
-        // From now on it does not walk out by a changed label, even if it tries before the first report is written.
-        for baseline in world.baselines.iter().filter(|b| !world.deselected.contains(&b.uid)) {
-            let members = &mut entry.prior.get_or_insert_default().members;
-            members.entry(baseline.uid.clone()).or_default().admitted =
-                admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
+        let pools = &mut self.pools;
+        let selected = world.baselines.iter().filter(|b| !world.deselected.contains(&b.uid));
+        if entry.prior.is_none() && selected.clone().next().is_some() {
+            entry.prior = Some(Record::default());
         }
         if let Some(prior) = &mut entry.prior {
-            // What is off the record of a baseline that lets go is off it at once: a report may be long in coming, and
-            // the baseline's end waits for it.
-            let goes = |baseline: &String| world.released.iter().any(|released| released.uid == *baseline);
-            prior
-                .inventory
-                .retain(|id, recorded| plan.inventory.contains_key(id) || !goes(&recorded.baseline));
-            prior
-                .labels
-                .retain(|key, recorded| plan.labels.contains_key(key) || !goes(&recorded.baseline));
-            // Before what is waived is taken off the record.
-            prior.enforced_before = plan
-                .enforced_before
-                .iter()
-                .map(|section| (*section).to_owned())
-                .collect();
+            prior.update(pools, |prior| {
+                // From now on it does not walk out by a changed label, even if it tries before the first report is
+                // written.
+                for baseline in selected {
+                    prior.members.entry(baseline.uid.clone()).or_default().admitted =
+                        admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
+                }
+                // What is off the record of a baseline that lets go is off it at once: a report may be long in coming,
+                // and the baseline's end waits for it.
+                let goes = |baseline: &String| world.released.iter().any(|released| released.uid == *baseline);
+                prior
+                    .inventory
+                    .retain(|id, recorded| plan.inventory.contains_key(id) || !goes(&recorded.baseline));
+                prior
+                    .labels
+                    .retain(|key, recorded| plan.labels.contains_key(key) || !goes(&recorded.baseline));
+                // Before what is waived is taken off the record.
+                prior.enforced_before = plan
+                    .enforced_before
+                    .iter()
+                    .map(|section| (*section).to_owned())
+                    .collect();
+            });
         }
         let mut changed = false;
-        for (id, child) in &mut entry.children {
-            child.wanted = plan.wanted.get(id).copied();
-            let seen = world.live.get(id).map(|l| (&l.uid, &l.resource_version));
-            changed |= seen != child.live.as_ref().map(|l| (&l.uid, &l.resource_version));
+        for (id, child) in entry.children.iter_mut() {
+            child.wanted = plan.wanted.get(&**id).copied();
+            let same = match (world.live.get(&**id), &child.live) {
+                (Some(seen), Some(live)) => live.uid == *seen.uid && live.resource_version == *seen.resource_version,
+                (seen, live) => seen.is_none() && live.is_none(),
+            };
+            changed |= !same;
             if child.wanted.is_some() && child.wanted == child.live.as_ref().map(|l| l.digest) {
                 self.evidence -= usize::from(child.evidence.take().is_some());
             }
         }
         changed |= world.live.keys().any(|id| !entry.children.contains_key(id));
         for (id, wanted) in &plan.wanted {
-            entry.children.entry(id.clone()).or_default().wanted = Some(*wanted);
+            let child = match entry.children.get_mut(id) {
+                Some(child) => child,
+                None => entry.children.entry(pools.ids.share(id.clone())).or_default(),
+            };
+            child.wanted = Some(*wanted);
         }
         entry
             .children
@@ -119,9 +142,14 @@ impl Index {
     pub fn evidence(&mut self, namespace: &str, id: &ChildId, object: Value) {
         let version = meta(&object, "resourceVersion").to_owned();
         self.child_seen(id.kind, object.clone());
-        let child = self.entry(namespace).children.entry(id.clone()).or_default();
+        let Some(child) = self.entry(namespace).children.get_mut(id) else {
+            return;
+        };
         // Events may have told of something newer while it was read: it would prove what is no longer so.
-        let newest = child.live.as_ref().is_some_and(|live| live.resource_version == version);
+        let newest = child
+            .live
+            .as_ref()
+            .is_some_and(|live| live.resource_version == *version);
         if newest && child.evidence.replace(Arc::new(object)).is_none() {
             self.evidence += 1;
         }
@@ -133,30 +161,27 @@ impl Index {
         let Some(entry) = self.namespaces.get_mut(name) else {
             return;
         };
-        let prior = entry.prior.get_or_insert_default();
+        let (prior, pools) = (entry.prior.get_or_insert_default(), &mut self.pools);
         match &action.step {
             Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => {
                 let now = entry.children.get(&child.id);
                 // Somebody may have changed it since.
                 let as_written = now.and_then(|c| c.live.as_ref().filter(|l| c.wanted == Some(l.digest)));
                 if let Some(live) = as_written {
-                    let recorded = Recorded {
-                        uid: live.uid.clone(),
-                        baseline: action.baseline.clone(),
-                        digest: Some(live.digest),
-                    };
-                    prior.inventory.insert(child.id.clone(), recorded);
+                    prior.wrote(&child.id, live.uid.clone(), &action.baseline, live.digest, pools);
                 }
             }
             Step::Delete { id, .. } => {
-                prior.inventory.remove(id);
+                prior.removed(id);
             }
-            Step::Label(labels) => prior.labels.retain(|key, value| match labels.get(key) {
-                Some(written) => {
-                    value.value.clone_from(written);
-                    true
-                }
-                None => false,
+            Step::Label(labels) => prior.update(pools, |prior| {
+                prior.labels.retain(|key, value| match labels.get(key) {
+                    Some(written) => {
+                        value.value.clone_from(written);
+                        true
+                    }
+                    None => false,
+                });
             }),
         }
     }
@@ -176,7 +201,7 @@ impl Index {
                 tried: false,
                 counted: false,
             };
-            entry.turns.insert(baseline.to_owned(), turn);
+            entry.turns.insert(self.pools.texts.share(baseline), turn);
         }
     }
 
@@ -186,7 +211,10 @@ impl Index {
             return;
         };
         for section in &plan.sections {
-            let turn = section.rollout.as_ref().and_then(|uid| entry.turns.get_mut(uid));
+            let turn = section
+                .rollout
+                .as_ref()
+                .and_then(|uid| entry.turns.get_mut(uid.as_str()));
             if let Some(turn) = turn {
                 turn.tried |= plan.actions.iter().any(|action| action.section == section.section);
             }
@@ -205,7 +233,7 @@ impl Index {
     /// again, and keep telling what is wrong.
     pub fn stop_rollout(&mut self, baseline: &str) {
         for entry in self.namespaces.values_mut() {
-            entry.turns.retain(|uid, turn| uid != baseline || turn.tried);
+            entry.turns.retain(|uid, turn| **uid != *baseline || turn.tried);
         }
     }
 
@@ -225,7 +253,9 @@ impl Index {
     /// Takes up what was found before anything is newly enforced in a namespace.
     pub fn looked(&mut self, name: &str, looks: Vec<(&'static str, Checked)>) {
         if let Some(entry) = self.namespaces.get_mut(name) {
-            entry.preflight.extend(looks);
+            for (section, checked) in looks {
+                entry.preflight.insert(section, checked);
+            }
         }
     }
 
@@ -272,11 +302,10 @@ impl Index {
         self.namespaces.get(name).map(|e| e.attempt.clone()).unwrap_or_default()
     }
 
-    /// Changes what came of attempts.
-    pub fn update_attempt(&mut self, name: &str, update: impl FnOnce(&mut Attempt)) {
-        if let Some(entry) = self.namespaces.get_mut(name) {
-            update(&mut entry.attempt);
-        }
+    /// Changes what came of attempts. Answers what the change does.
+    pub fn update_attempt<T: Default>(&mut self, name: &str, update: impl FnOnce(&mut Attempt) -> T) -> T {
+        let entry = self.namespaces.get_mut(name);
+        entry.map(|entry| update(&mut entry.attempt)).unwrap_or_default()
     }
 
     /// Has a namespace left alone for so long: the API server asked for that.
@@ -319,10 +348,11 @@ impl Index {
             return Vec::new();
         };
         // What the evidence had to show is in the report now.
-        for child in entry.children.values_mut() {
+        for (_, child) in entry.children.iter_mut() {
             self.evidence -= usize::from(child.evidence.take().is_some());
         }
-        let before = entry.settled.replace(settled.members.clone());
+        let standings = self.pools.standings.share(settled.members.clone());
+        let before = entry.settled.replace(standings);
         let (before, after) = (before.unwrap_or_default(), &settled.members);
         let gone = before
             .iter()

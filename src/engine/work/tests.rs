@@ -14,6 +14,7 @@ use crate::engine::index::Index;
 use crate::engine::lease::Leadership;
 use crate::engine::metrics::Metrics;
 use crate::engine::pace::Pace;
+use crate::engine::policy_reports::PolicyReports;
 use crate::engine::queue::Queue;
 
 /// What a worker works with, with a client of which a request for `bad` panics, and any other is answered. The paths of
@@ -36,6 +37,7 @@ fn context() -> (Arc<Context>, Receiver<String>) {
     let context = Context {
         index: parking_lot::Mutex::new(Index::new(config.clone())),
         pace: Pace::default(),
+        policy_reports: PolicyReports::default(),
         queue: Queue::new(1),
         metrics: Metrics::new().unwrap(),
         events: events(client.clone()).0,

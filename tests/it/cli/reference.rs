@@ -90,9 +90,9 @@ fn every_reason_that_the_code_states_has_a_code_on_the_page() {
             "docs/reference/findings.md does not explain {reason}"
         );
     }
-    // And those of the operations page that tell of findings, of what is blocked, and of warnings.
-    let operations = std::fs::read_to_string(file("docs/operations.md")).unwrap();
-    let (_, reports) = operations.split_once("Reasons of findings:").unwrap();
+    // And those of the page on troubleshooting that tell of findings, of what is blocked, and of warnings.
+    let page_of_reasons = std::fs::read_to_string(file("docs/troubleshooting.md")).unwrap();
+    let (_, reports) = page_of_reasons.split_once("Reasons of findings:").unwrap();
     let (reports, _) = reports.split_once("`status.drift`").unwrap();
     let told = reports
         .lines()

@@ -117,12 +117,45 @@ fn judge(write: &Request, insists: bool) -> Result<()> {
             ensure!(name == "baseline", "another report than the one of the namespace");
             ensure!(write.verb != "delete", "a report goes with its namespace");
         }
+        ("wgpolicyk8s.io", "policyreports", None) | ("openreports.io", "reports", None) => {
+            policy_report(write, name, body)?;
+        }
         ("", "namespaces", None) => namespace(write, body)?,
         ("networking.k8s.io", "networkpolicies", None)
         | ("", "resourcequotas" | "limitranges", None)
         | ("rbac.authorization.k8s.io", "roles" | "rolebindings", None) => child(write, name, body, insists)?,
         _ => anyhow::bail!("not the operator's to write"),
     }
+    Ok(())
+}
+
+/// A report for other tools is the one of the namespace, and goes with the report that it is made from.
+fn policy_report(write: &Request, name: &str, body: &Value) -> Result<()> {
+    ensure!(
+        name == "security-baseline-report",
+        "another report than the one of the namespace"
+    );
+    match write.verb.as_str() {
+        "create" => {}
+        "update" => ensure!(
+            body["metadata"]["resourceVersion"].is_string(),
+            "a replacement of whatever version is there"
+        ),
+        "delete" => {
+            let seen = &body["preconditions"];
+            ensure!(
+                seen["uid"].is_string() && seen["resourceVersion"].is_string(),
+                "a deletion of whatever is there"
+            );
+            return Ok(());
+        }
+        verb => anyhow::bail!("{verb} is no way to write a report"),
+    }
+    let owner = &body["metadata"]["ownerReferences"][0];
+    ensure!(
+        owner["kind"] == "BaselineReport" && owner["uid"].is_string(),
+        "a report that would stay behind"
+    );
     Ok(())
 }
 

@@ -138,6 +138,15 @@ fn defaults_are_moved_into_the_bounds_and_a_request_is_never_above_its_limit() {
             "default": {"cpu": "1", "memory": "1Gi"}, "defaultRequest": {"cpu": "50m", "memory": "1Gi"},
         })
     );
+    // And they are told as they hold.
+    let told = values(&found, "limitRanges");
+    for value in [
+        "default/cpu=1 0 []",
+        "defaultRequest/memory=1Gi 0 []",
+        "defaultRequest/cpu=50m 2 []",
+    ] {
+        assert!(told.contains(&format!("l/Container/{value}")), "{value} in {told:?}");
+    }
 }
 
 #[test]
@@ -159,6 +168,7 @@ fn a_ratio_that_the_bounds_make_unreachable_is_left_out() {
         limits(json!({"min": {"cpu": 2}})),
     ]);
     assert!(limit(&found).get("maxLimitRequestRatio").is_none());
+    assert!(!values(&found, "limitRanges").iter().any(|told| told.contains("Ratio")));
 }
 
 /// The rules of a deny policy.

@@ -1,0 +1,88 @@
+//! What is about all namespaces, and whether the operator is there. Each of these would disturb other tests.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{DENY, EVEN};
+use crate::alarm::Alarm;
+use crate::prometheus::Prometheus;
+use crate::stage::{BINARY, Set, delete, own};
+use crate::support::{ControlPlane, Stage};
+
+fn alarm<'a>(plane: &'a ControlPlane, prometheus: &'a Prometheus, name: &'static str) -> Alarm<'a> {
+    Alarm {
+        plane,
+        prometheus,
+        name,
+        labels: Vec::new(),
+        namespace: "default",
+    }
+}
+
+#[tokio::test]
+async fn namespaces_without_a_baseline_are_told_until_they_have_one() {
+    let (plane, stage) = own().await;
+    let prometheus = Prometheus::scraping(stage.operator.port()).await;
+    let set = Set::new(&plane, "coverage").await;
+    set.namespaces(&plane, 8).await;
+    set.baseline(EVEN.clone()).await;
+    set.until_enforced(8).await;
+    let dropped = alarm(&plane, &prometheus, "CoverageDropped");
+    dropped.is_quiet().await;
+    // As many again come that nobody labelled.
+    let namespaces: Vec<String> = (0..8).map(|i| format!("{}-bare-{i}", set.name)).collect();
+    for namespace in &namespaces {
+        plane.namespace(namespace, &[]).await.unwrap();
+    }
+    dropped.fires().await;
+    dropped.runbook().await;
+    for namespace in &namespaces {
+        let patch = json!({"metadata": {"labels": {crate::stage::LABEL: set.name}}});
+        crate::stage::merge(&set.admin, "Namespace", None, namespace, patch)
+            .await
+            .unwrap();
+    }
+    dropped.resolves().await;
+}
+
+/// Turns the emergency stop on or off, as the ConfigMap does.
+fn stop(stage: &Stage, on: bool) {
+    let file = stage.config_file();
+    let mut config: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    config["stop"] = json!(on);
+    std::fs::write(file, serde_saphyr::to_string(&config).unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn the_emergency_stop_and_then_an_operator_that_is_gone_are_told_until_it_works_again() {
+    let plane = ControlPlane::start().await.unwrap();
+    let mut stage = Stage::on(&plane, Path::new(BINARY)).await.unwrap();
+    let prometheus = Prometheus::scraping(stage.operator.port()).await;
+    let set = Set::new(&plane, "absent").await;
+    let namespace = set.namespace(&plane, "a").await;
+    set.baseline(EVEN.clone()).await;
+    set.until_enforced(1).await;
+    let stopped = alarm(&plane, &prometheus, "Stopped");
+    let unrepaired = alarm(&plane, &prometheus, "DriftUnrepaired");
+    let absent = alarm(&plane, &prometheus, "Absent");
+    for alarm in [&stopped, &unrepaired, &absent] {
+        alarm.is_quiet().await;
+    }
+
+    stop(&stage, true);
+    stopped.fires().await;
+    stopped.runbook().await;
+    // What drifts meanwhile is told too.
+    delete(&set.admin, "NetworkPolicy", Some(&namespace), DENY).await;
+    unrepaired.fires().await;
+    stop(&stage, false);
+    stopped.resolves().await;
+    unrepaired.resolves().await;
+
+    stage.operator.kill().unwrap();
+    absent.fires().await;
+    absent.runbook().await;
+    stage.restart(&plane).await.unwrap();
+    absent.resolves().await;
+}

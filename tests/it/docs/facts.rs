@@ -1,0 +1,106 @@
+//! Versions and kinds in the documentation are those of the files that decide them.
+
+use std::collections::BTreeSet;
+
+use security_baseline_operator::controls::kinds;
+use serde_json::Value;
+
+use super::page::{Page, code};
+use crate::stage::file;
+
+/// The version of a Go module in a go.mod.
+fn version(go_mod: &str, module: &str) -> String {
+    let text = std::fs::read_to_string(file(go_mod)).unwrap();
+    let mut lines = text.lines().map(|line| line.trim().trim_start_matches("require "));
+    let found = lines.find_map(|line| line.strip_prefix(module)?.strip_prefix(' '));
+    let version = found.unwrap_or_else(|| panic!("{go_mod} has no {module}"));
+    version.split(' ').next().unwrap().trim_start_matches('v').to_owned()
+}
+
+#[test]
+fn the_page_of_versions_says_what_is_tested_with() {
+    let page = Page::read("docs/compatibility.md");
+    let chart = std::fs::read_to_string(file("config/helm/security-baseline-operator/Chart.yaml")).unwrap();
+    let oldest = chart
+        .split("kubeVersion: \">=")
+        .nth(1)
+        .unwrap()
+        .split(".0-0")
+        .next()
+        .unwrap();
+    let cargo = std::fs::read_to_string(file("Cargo.toml")).unwrap();
+    let rust = cargo
+        .split("rust-version = \"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let own = cargo.split("\nversion = \"").nth(1).unwrap().split('"').next().unwrap();
+    for (what, version) in [
+        ("Kubernetes", version("tests/controlplane/go.mod", "k8s.io/kubernetes")),
+        (
+            "etcd",
+            version("tests/controlplane/go.mod", "go.etcd.io/etcd/server/v3"),
+        ),
+        ("Helm", version("tests/tools/helm/go.mod", "helm.sh/helm/v4")),
+        ("the chart's kubeVersion", oldest.to_owned()),
+        ("Rust", rust.to_owned()),
+        ("the operator", own.to_owned()),
+    ] {
+        let mut words = page.text.split(|c: char| !c.is_ascii_digit() && c != '.');
+        assert!(
+            words.any(|word| word.trim_matches('.') == version),
+            "docs/compatibility.md does not say {what} {version}"
+        );
+    }
+}
+
+#[test]
+fn the_page_of_versions_has_every_api_that_the_operator_uses() {
+    let page = Page::read("docs/compatibility.md");
+    let rows: Vec<(String, BTreeSet<String>)> = page
+        .tables_of("API")
+        .flat_map(|table| &table.rows)
+        .map(|row| (code(&row[0]).concat(), code(&row[1]).into_iter().collect()))
+        .collect();
+    let has = |api: &str, plural: &str| rows.iter().any(|(a, resources)| a == api && resources.contains(plural));
+    for kind in kinds() {
+        let api = match kind.group {
+            "" => kind.version.to_owned(),
+            group => format!("{group}/{}", kind.version),
+        };
+        assert!(
+            has(&api, kind.plural),
+            "docs/compatibility.md does not name {api} {}",
+            kind.plural
+        );
+    }
+    let shipped = std::fs::read_to_string(file("config/install.yaml")).unwrap();
+    let shipped: Vec<Value> = serde_saphyr::from_multiple(&shipped).unwrap();
+    for object in &shipped {
+        let api = object["apiVersion"].as_str().unwrap();
+        assert!(
+            rows.iter().any(|(a, _)| a == api),
+            "docs/compatibility.md does not name {api}"
+        );
+        // Rules name no versions.
+        let ours = object["metadata"]["name"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("security-baseline-operator"));
+        for rule in object["rules"].as_array().into_iter().flatten().filter(|_| ours) {
+            for group in rule["apiGroups"].as_array().unwrap() {
+                let group = group.as_str().unwrap();
+                for resource in rule["resources"].as_array().unwrap() {
+                    let resource = resource.as_str().unwrap().split('/').next().unwrap();
+                    let of_group = |api: &str| api.rsplit_once('/').map_or("", |(g, _)| g) == group;
+                    assert!(
+                        rows.iter()
+                            .any(|(a, resources)| of_group(a) && resources.contains(resource)),
+                        "docs/compatibility.md does not name {group}/{resource}"
+                    );
+                }
+            }
+        }
+    }
+}
