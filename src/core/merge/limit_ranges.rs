@@ -114,13 +114,12 @@ fn limit(
             .find(|(prefix, _)| supplied.field.starts_with(prefix.as_str()))?;
         Some(list.get(&supplied.field[prefix.len()..]).cloned())
     };
-    for mut told in values.split_off(first) {
+    for told in values.split_off(first) {
         match holds(&told) {
-            Some(None) => continue,
-            Some(Some(amount)) => told.value = amount.0,
-            None => {}
+            Some(None) => {}
+            Some(Some(amount)) => values.push(moved(told, &amount, values.get(first..).unwrap_or_default())),
+            None => values.push(told),
         }
-        values.push(told);
     }
     LimitRangeLimit {
         type_,
@@ -130,6 +129,32 @@ fn limit(
         default_request,
         max_limit_request_ratio: ratio,
     }
+}
+
+/// What is told of an amount that was moved to this one: whoever asked for that supplied it, or else the bound that it was
+/// moved to.
+fn moved(told: Supplied, amount: &Quantity, bounds: &[Supplied]) -> Supplied {
+    let same = |text: &str| Milli::parse(text) == Milli::try_from(amount);
+    if same(&told.value) {
+        return told;
+    }
+    let resource = resource(&told.field).to_owned();
+    let of_resource = |bound: &&Supplied| self::resource(&bound.field) == resource;
+    let mut asked = vec![(told.by, told.value)];
+    asked.extend(told.less);
+    let by = asked.iter().find(|(_, text)| same(text)).map(|(place, _)| *place);
+    let bound = || bounds.iter().filter(of_resource).find(|bound| same(&bound.value));
+    let by = by.or_else(|| bound().map(|bound| bound.by)).unwrap_or(told.by);
+    asked.retain(|(place, text)| *place != by && !same(text));
+    Supplied {
+        less: asked,
+        ..Supplied::new(told.field, &amount.0, by)
+    }
+}
+
+/// The resource that a value is of, by its field: name/type/list/resource.
+fn resource(field: &str) -> &str {
+    field.splitn(4, '/').nth(3).unwrap_or_default()
 }
 
 type ByResource<'a> = BTreeMap<&'a str, Vec<Share<'a, Quantity>>>;

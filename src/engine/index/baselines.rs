@@ -73,12 +73,29 @@ impl Index {
             ..(*candidate).clone()
         });
         entry.waits = None;
-        entry.provisional = false;
+        let provisional = std::mem::take(&mut entry.provisional);
         let before = entry.accepted.replace(accepted.clone());
         self.effective.clear();
         let concerned = self.concerned(&[before, Some(accepted.clone())]);
+        if provisional {
+            self.unjudge(&concerned, &accepted.name);
+        }
         self.begin_rollout(&accepted.uid, &concerned);
         concerned
+    }
+
+    /// Takes back how namespaces stand with a baseline: that was about its audited form, which has the same generation as
+    /// what is enforced from now on. They would else count as in the declared state before anything is written.
+    fn unjudge(&mut self, namespaces: &[Arc<str>], baseline: &str) {
+        for name in namespaces {
+            if let Some(entry) = self.namespaces.get_mut(name)
+                && let Some(members) = &entry.settled
+            {
+                let others = members.iter().filter(|member| member.baseline != baseline);
+                let others: Vec<MemberStanding> = others.cloned().collect();
+                entry.settled = Some(self.pools.standings.share(others));
+            }
+        }
     }
 
     /// Has a baseline that is being deleted leave in place what was created for it, whatever its policy says.

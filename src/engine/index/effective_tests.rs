@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::core::settle::Standing as State;
 use crate::engine::baselines::judge;
 
 fn namespace_seen(index: &mut Index, name: &str, version: u64, labels: &[&str]) {
@@ -124,4 +125,43 @@ fn namespaces_that_come_and_go_leave_nothing_of_the_sets_that_they_were_under() 
         index.namespace_gone(&name);
     }
     assert!(index.effective.len() <= 4, "{} are kept", index.effective.len());
+}
+
+#[test]
+fn how_a_namespace_stood_with_the_audited_form_of_a_baseline_says_nothing_once_that_is_enforced() {
+    let mut index = Index::new(Config::default());
+    namespace_seen(&mut index, "a", 1, &["one"]);
+    index.all_synced();
+    let spec = json!({"namespaceSelector": {"matchLabels": {"one": "yes"}}, "mode": "Enforce"});
+    let metadata = json!({"name": "one", "uid": "one", "generation": 1, "resourceVersion": "1"});
+    let entry = judge(None, &json!({"metadata": metadata, "spec": spec}));
+    index.baseline_seen("one", entry);
+    index.wait("one", "for somebody".to_owned());
+    let pending = |index: &Index| {
+        let held = index.baseline("one").and_then(|b| b.accepted.clone()).unwrap();
+        index.tally(&held).counts().pending
+    };
+    let stands = MemberStanding {
+        baseline: "one".to_owned(),
+        generation: 1,
+        standing: State::Compliant,
+        reason: String::new(),
+        message: String::new(),
+        told: 0,
+        conflict: None,
+        deselected: false,
+        held: false,
+        unrepaired: false,
+        contested: None,
+    };
+    let settled = Settled {
+        report: BaselineReportStatus::default(),
+        members: vec![stands],
+    };
+    index.settled("a", &settled);
+    assert_eq!(pending(&index), 0);
+    index.accept("one", Timestamp::UNIX_EPOCH);
+    assert_eq!(pending(&index), 1, "it is still to be worked on");
+    index.settled("a", &settled);
+    assert_eq!(pending(&index), 0);
 }

@@ -141,8 +141,8 @@ fn defaults_are_moved_into_the_bounds_and_a_request_is_never_above_its_limit() {
     // And they are told as they hold.
     let told = values(&found, "limitRanges");
     for value in [
-        "default/cpu=1 0 []",
-        "defaultRequest/memory=1Gi 0 []",
+        r#"default/cpu=1 1 [(0, "4")]"#,
+        r#"defaultRequest/memory=1Gi 1 [(0, "2Gi")]"#,
         "defaultRequest/cpu=50m 2 []",
     ] {
         assert!(told.contains(&format!("l/Container/{value}")), "{value} in {told:?}");
