@@ -97,7 +97,11 @@ pub fn matching((verb, resource, name): Write, namespace: &str) -> Matching {
     }
 }
 
-/// The kinds of writes that the shipped ClusterRole of the operator allows.
+/// The groups of reports for other tools. They protect nothing, are made anew out of the namespace's own report at every
+/// start, and this cluster has no kind for them: see `policy_reports`.
+const FOR_OTHER_TOOLS: [&str; 2] = ["openreports.io", "wgpolicyk8s.io"];
+
+/// The kinds of writes that the shipped ClusterRole of the operator allows, but for those of reports for other tools.
 pub fn granted() -> BTreeSet<Kind> {
     let text = std::fs::read_to_string(install_yaml()).unwrap();
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
@@ -124,6 +128,6 @@ pub fn granted() -> BTreeSet<Kind> {
             }
         }
     }
-    kinds.retain(Kind::is_write);
+    kinds.retain(|kind| kind.is_write() && !FOR_OTHER_TOOLS.contains(&&*kind.group));
     kinds
 }
