@@ -30,6 +30,7 @@ mod plane;
 pub mod proxy;
 pub mod recorder;
 mod shipped;
+mod taking_back;
 mod wait;
 
 #[allow(unused_imports, reason = "as above")]
@@ -41,6 +42,7 @@ pub use self::{
     operator::{Operator, OperatorOptions},
     plane::ControlPlane,
     shipped::{Stage, install_yaml},
+    taking_back::taking_back,
     wait::{eventually, unique, watch_gone, watch_until},
 };
 

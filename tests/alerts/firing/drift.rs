@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{DENY, EVEN, drifts, shared};
 use crate::alarm::Alarm;
 use crate::stage::{Set, create, delete, get, grant, merge};
-use crate::support::{ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually};
+use crate::support::{ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually, taking_back};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -204,35 +204,6 @@ async fn labelled(set: &Set, namespace: &str, value: &Value) {
     merge(&set.admin, "Namespace", None, namespace, patch).await.unwrap();
 }
 
-/// An admission policy that opens the default deny of one namespace whenever the operator closes it.
-fn taking_back(name: &str, namespace: &str) -> String {
-    format!(
-        r#"
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicy
-metadata: {{name: {name}}}
-spec:
-  failurePolicy: Fail
-  reinvocationPolicy: Never
-  matchConstraints:
-    resourceRules:
-    - {{apiGroups: [networking.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [networkpolicies]}}
-  matchConditions:
-  - {{name: here, expression: "request.namespace == '{namespace}' && request.name == '{DENY}'"}}
-  - {{name: ours, expression: "request.userInfo.username.endsWith(':{OPERATOR_SERVICE_ACCOUNT}')"}}
-  mutations:
-  - patchType: JSONPatch
-    jsonPatch:
-      expression: '[JSONPatch{{op: "add", path: "/spec/ingress", value: [Object.spec.ingress{{}}]}}]'
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicyBinding
-metadata: {{name: {name}}}
-spec: {{policyName: {name}}}
-"#
-    )
-}
-
 #[tokio::test]
 async fn repairs_that_change_nothing_are_told_by_their_kind_for_a_while() {
     let scene = shared().await;
@@ -245,7 +216,7 @@ async fn repairs_that_change_nothing_are_told_by_their_kind_for_a_while() {
     let (set, namespace) = scene.holding("unchanged", &EVEN).await;
     let alarms: Alarm<'_> = scene.alarm("FalseAlarms", &[("kind", "NetworkPolicy")], &namespace);
     alarms.is_quiet().await;
-    let policy = install(scene.plane, &taking_back(&set.name, &namespace)).await;
+    let policy = install(scene.plane, &taking_back(&set.name, &namespace, DENY)).await;
     // The API server takes up the policy a moment later; until then repairs are repairs. And in the same second it calls an
     // object changed whose managedFields alone did.
     let mut round = 0;

@@ -6,37 +6,8 @@ use serde_json::json;
 use super::{DENY, Way};
 use crate::oracles::{PATIENCE, holding};
 use crate::stage::{everything, metric, own};
-use crate::support::{Operator, eventually};
+use crate::support::{Operator, eventually, taking_back};
 use crate::tamper::Intruder;
-
-/// An admission policy that opens the default deny of one namespace whenever the operator closes it.
-fn taking_back(namespace: &str) -> String {
-    format!(
-        r#"
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicy
-metadata: {{name: taking-back}}
-spec:
-  failurePolicy: Fail
-  reinvocationPolicy: Never
-  matchConstraints:
-    resourceRules:
-    - {{apiGroups: [networking.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [networkpolicies]}}
-  matchConditions:
-  - {{name: here, expression: "request.namespace == '{namespace}' && request.name == '{DENY}'"}}
-  - {{name: ours, expression: "request.userInfo.username.endsWith(':security-baseline-operator')"}}
-  mutations:
-  - patchType: JSONPatch
-    jsonPatch:
-      expression: '[JSONPatch{{op: "add", path: "/spec/ingress", value: [Object.spec.ingress{{}}]}}]'
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicyBinding
-metadata: {{name: taking-back}}
-spec: {{policyName: taking-back}}
-"#
-    )
-}
 
 /// How many repairs came to nothing. (In the next second the API server notes the time of the write, and calls the object
 /// changed.)
@@ -65,7 +36,7 @@ async fn a_repair_that_changes_nothing_is_counted_each_time_logged_once_and_neve
     let namespace = namespaces[0].as_str();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("policy.yaml");
-    std::fs::write(&file, taking_back(namespace)).unwrap();
+    std::fs::write(&file, taking_back("taking-back", namespace, DENY)).unwrap();
     plane.install(&file).await.unwrap();
     let intruder = Intruder {
         client: set.admin.clone(),
