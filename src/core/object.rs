@@ -212,6 +212,19 @@ impl Child {
         object
     }
 
+    /// Whether nobody but us put a label, an annotation or a finalizer on a live object of ours: then it can be replaced
+    /// without having been read, for nothing of others gets lost.
+    pub fn is_all_ours(live: &Value) -> bool {
+        let only = |field: &str, ours: &[&str]| {
+            let mut there = live["metadata"][field].as_object().into_iter().flatten();
+            there.all(|(key, _)| ours.contains(&key.as_str()))
+        };
+        let kept = live["metadata"]["finalizers"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty());
+        !kept && only("labels", &LABELS) && only("annotations", &[IGNORE_UPDATES])
+    }
+
     /// The canonical form of the child as asked for.
     pub fn canonical(&self) -> &Canonical {
         &self.form().0

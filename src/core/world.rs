@@ -13,7 +13,7 @@ use super::drift::{Claim, Open};
 use super::exceptions::Waivers;
 use super::fight::Fights;
 use super::merge::Effective;
-use super::object::{ChildId, Digest};
+use super::object::{Child, ChildId, Digest};
 use crate::api::v1alpha1::{NetworkPeer, NetworkPort, PodSecurityLevel, SecurityBaselineSpec};
 
 /// A baseline with an accepted spec.
@@ -177,8 +177,21 @@ pub struct Live {
     pub digest: Digest,
     /// The object itself, where it is at hand: a digest cannot say what differs.
     pub object: Option<Arc<Value>>,
+    /// What the digest stands for, where that is something that was asked for before and nobody else put anything on the
+    /// object: then it need not be read.
+    pub form: Option<Child>,
     /// The finalizers of other clients that keep it, if there are any.
     pub kept: Option<Arc<Kept>>,
+}
+
+impl Live {
+    /// The object, put together from what its digest stands for. Who claims to have written it is not in it.
+    pub fn known(&self, namespace: &str) -> Option<Value> {
+        let mut object = self.form.as_ref()?.to_object(namespace);
+        object["metadata"]["uid"] = self.uid.as_str().into();
+        object["metadata"]["resourceVersion"] = self.resource_version.as_str().into();
+        Some(object)
+    }
 }
 
 /// What keeps an object from going when it is deleted.

@@ -33,7 +33,7 @@ use crate::core::fight::Fights;
 use crate::core::gate::Fleet;
 use crate::core::membership::{Members, OnRecord, Standing, admitted, members, standing};
 use crate::core::merge::{Effective, merge};
-use crate::core::object::{Canonical, ChildId, ChildKind, Digest, RESERVED_PREFIX};
+use crate::core::object::{Canonical, Child, ChildId, ChildKind, Digest, RESERVED_PREFIX};
 use crate::core::plan::{Action, Plan, Step};
 use crate::core::settle::{Attempt, MemberStanding, Settled, is_excluded, meaning};
 use crate::core::status::{Remaining, Tally};
@@ -44,6 +44,10 @@ use crate::core::world::{
 
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
+
+/// The most forms that are kept at a time, a few kilobytes each: a fleet has a few dozen. Beyond it an object is read
+/// when something else is asked for.
+const MOST_FORMS: usize = 512;
 
 /// The shortest time between two reports of one namespace.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -66,6 +70,8 @@ pub struct Index {
     effective: HashMap<Box<[usize]>, Arc<Effective>>,
     /// Every weakening that was seen, once: there are only a few ways to undo something.
     weakenings: Vec<Arc<Weakening>>,
+    /// What digests of children stand for, as far as that was asked for once.
+    forms: HashMap<Digest, Child>,
     /// How many objects are kept as evidence.
     evidence: usize,
     /// Whether the configuration says stop.
@@ -136,6 +142,8 @@ struct Fingerprint {
     digest: Digest,
     /// What keeps it from going; most objects have nothing of that kind.
     kept: Option<Arc<Kept>>,
+    /// Whether nobody else put anything on it.
+    all_ours: bool,
 }
 
 /// What is known of an object that is gone: nothing, if it vanished while nobody watched.
@@ -219,6 +227,7 @@ impl Index {
             synced: false,
             effective: HashMap::new(),
             weakenings: Vec::new(),
+            forms: HashMap::new(),
             evidence: 0,
         }
     }

@@ -1,12 +1,13 @@
 //! Many namespaces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kube::api::DeleteParams;
+use serde_json::{Value, json};
 
 use crate::oracles::{converged, quiet, requests, safe, settled};
-use crate::stage::{Set, api, everything, grant, own};
+use crate::stage::{Set, api, everything, get, grant, merge, own};
 
 const NAMESPACES: usize = 200;
 
@@ -73,6 +74,45 @@ async fn two_hundred_namespaces_converge_with_hardly_more_requests_than_objects(
         .count();
     assert_eq!(creations, 100);
     quiet(&plane, &set, &namespaces, Duration::from_secs(3)).await;
+
+    // What somebody else put on an object is kept, so that one is read first. Of the others nothing can get lost.
+    let quota = "security-baseline-compute";
+    let theirs = json!({"metadata": {"labels": {"example.com/cost-centre": "4711"}}});
+    merge(&set.admin, "ResourceQuota", Some(&namespaces[0]), quota, theirs)
+        .await
+        .unwrap();
+    let mut changed = unlooked();
+    changed["resourceQuotas"]["items"][0]["hard"]["pods"] = json!(60);
+    let mark_of_change = plane.audit().mark().unwrap();
+    let change = json!({"spec": {"resourceQuotas": changed["resourceQuotas"]}});
+    merge(&set.admin, "SecurityBaseline", None, &set.name, change)
+        .await
+        .unwrap();
+    for namespace in &namespaces {
+        let as_changed = |quota: &Value| quota["spec"]["hard"]["pods"] == "60";
+        set.object_until("ResourceQuota", namespace, quota, "60 pods", as_changed)
+            .await;
+    }
+    settled(&plane, &set).await;
+    let mut about = BTreeMap::new();
+    for request in requests(&plane, &set, mark_of_change) {
+        if request.resource == "resourcequotas" && request.verb != "watch" {
+            *about.entry(request.verb).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(
+        about,
+        BTreeMap::from([("get".to_owned(), 1), ("update".to_owned(), NAMESPACES)])
+    );
+    let kept = get(&set.admin, "ResourceQuota", Some(&namespaces[0]), quota)
+        .await
+        .unwrap();
+    assert_eq!(kept["metadata"]["labels"]["example.com/cost-centre"], "4711");
+    let none = json!({"metadata": {"labels": {"example.com/cost-centre": null}}});
+    merge(&set.admin, "ResourceQuota", Some(&namespaces[0]), quota, none)
+        .await
+        .unwrap();
+    converged(&set, &changed, &namespaces).await;
     safe(&plane, mark);
 }
 
@@ -84,8 +124,8 @@ fn resident(pid: u32) -> u64 {
 }
 
 /// Everything, without a look at what runs: only what it takes to write is counted.
-fn unlooked() -> serde_json::Value {
+fn unlooked() -> Value {
     let mut spec = everything();
-    spec["preflight"] = serde_json::json!("Ignore");
+    spec["preflight"] = json!("Ignore");
     spec
 }

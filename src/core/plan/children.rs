@@ -49,23 +49,31 @@ pub(super) fn keep(
     }
     if live.digest == wanted {
         plan.inventory.insert(child.id.clone(), record(owner, live, wanted));
+        plan.as_asked.push(child.clone());
         return None;
     }
-    let Some(object) = &live.object else {
-        plan.unread.push(child.id.clone());
-        return None;
-    };
     let kind = match recorded {
         None => FindingKind::NameTaken,
         Some(recorded) if recorded.uid == live.uid && recorded.digest == Some(live.digest) => FindingKind::Outdated,
         Some(_) => FindingKind::Changed,
     };
+    // Of what is as we wrote it, nobody has to be found who claims it.
+    let ours = live.object.is_none() && kind == FindingKind::Outdated;
+    let known = || live.known(&world.namespace.name).filter(|_| ours).map(Arc::new);
+    let Some(object) = &live.object.clone().or_else(known) else {
+        plan.unread.push(child.id.clone());
+        return None;
+    };
     let canonical = Canonical::of(child.id.kind, object);
+    let mut differences = differences(asked, &canonical, object);
+    if ours {
+        differences.iter_mut().for_each(|d| d.claim = Claim::ours());
+    }
     findings.push(Finding {
         object: child.id.to_string(),
         mode,
         kind,
-        differences: differences(asked, &canonical, object),
+        differences,
     });
     if mode == Mode::Enforce {
         let terminating = object["metadata"]["deletionTimestamp"].is_string();

@@ -9,7 +9,7 @@ use crate::core::world::World;
 /// Takes out of the plan what is contested and not due yet.
 pub(super) fn hold_back(world: &World, plan: &mut Plan) {
     let next = |action: &Action| {
-        let weaker = weaker(world, action);
+        let weaker = weaker(action);
         world.fights.next_try(&action.object, weaker, world.jitter, world.now)
     };
     let mut kept = Vec::new();
@@ -26,13 +26,12 @@ pub(super) fn hold_back(world: &World, plan: &mut Plan) {
 }
 
 /// Whether what is there protects less, or grants more, than what the action brings about.
-fn weaker(world: &World, action: &Action) -> bool {
+fn weaker(action: &Action) -> bool {
     match &action.step {
         // A missing grant grants nothing.
         Step::Create(child) => child.id.kind.grants.is_empty(),
-        Step::Replace { child, .. } | Step::Recreate { child, .. } => {
-            let object = world.live.get(&child.id).and_then(|live| live.object.as_ref());
-            object.is_none_or(|object| (child.id.kind.weaker)(child.canonical(), &Canonical::of(child.id.kind, object)))
+        Step::Replace { child, live } | Step::Recreate { child, live, .. } => {
+            (child.id.kind.weaker)(child.canonical(), &Canonical::of(child.id.kind, live))
         }
         // What is no longer asked for may be a grant; a level that is not as asked for is lower.
         Step::Delete { .. } | Step::Label(_) => true,

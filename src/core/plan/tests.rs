@@ -398,3 +398,46 @@ fn a_live_object_that_we_never_wrote_but_is_as_asked_for_is_put_on_record() {
     carry_out(&mut world, &plan);
     assert_eq!(world.prior.inventory, before);
 }
+
+#[test]
+fn what_is_as_it_was_asked_for_before_is_replaced_without_being_read_where_it_is_known_what_that_was() {
+    let mut world = converged(full_spec());
+    let before = plan(REGISTRY, &world);
+    let compute = id(&world, "ResourceQuota/compute");
+    let form = before.as_asked.iter().find(|child| child.id == compute).cloned();
+    let mut changed = full_spec();
+    changed["resourceQuotas"]["items"][0]["hard"]["pods"] = json!(60);
+    world.baselines = vec![with_spec("b", 2, changed)];
+    let read = plan(REGISTRY, &world);
+    world.live.get_mut(&compute).unwrap().object = None;
+    assert_eq!(
+        plan(REGISTRY, &world).unread,
+        [compute.clone()],
+        "nobody knows what it is"
+    );
+
+    world.live.get_mut(&compute).unwrap().form = form;
+    let known = plan(REGISTRY, &world);
+    assert!(known.unread.is_empty(), "{:?}", known.unread);
+    assert_eq!(steps(&known), steps(&read));
+    let step = |plan: &Plan| match &plan.actions[0].step {
+        Step::Replace { child, live } => child.to_replacement("team-a", live),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(step(&known), step(&read));
+    let told = |plan: &Plan| findings(plan).into_iter().cloned().collect::<Vec<_>>();
+    let paths = |plan: &Plan| {
+        let all = told(plan).into_iter().flat_map(|f| f.differences);
+        all.map(|d| (d.path, d.expected, d.found)).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&known), paths(&read));
+    assert!(
+        told(&known)
+            .iter()
+            .all(|f| f.differences.iter().all(|d| d.claim.states_our_name()))
+    );
+
+    // What is not as it was written last is somebody's doing: it is read, to say whose.
+    world.prior.inventory.get_mut(&compute).unwrap().digest = None;
+    assert_eq!(plan(REGISTRY, &world).unread, [compute]);
+}

@@ -162,6 +162,7 @@ pub(crate) fn put(world: &mut World, id: &ChildId, mut object: Value, uid: Optio
         resource_version,
         digest: Canonical::of(id.kind, &object).digest(),
         object: Some(Arc::new(object)),
+        form: None,
         kept: None,
     };
     world.live.insert(id.clone(), live);

@@ -46,6 +46,7 @@ impl Index {
             resource_version,
             digest,
             kept: facts::kept(&object).map(Arc::new),
+            all_ours: Child::is_all_ours(&object),
         };
         let (synced, kept) = (self.synced, self.evidence);
         let entry = self.entry(&namespace);
@@ -73,6 +74,17 @@ impl Index {
         entry.fights.touched(&id.to_string());
         self.evidence = kept + usize::from(proof) - usize::from(had);
         synced && concerns && (!as_wanted || unrecorded || kept_anew)
+    }
+
+    /// Keeps what a child's digest stands for.
+    pub(super) fn keep_form(&mut self, child: &Child) {
+        if self.forms.contains_key(&child.digest()) {
+            return;
+        }
+        if self.forms.len() >= MOST_FORMS {
+            self.forms.clear();
+        }
+        self.forms.insert(child.digest(), child.clone());
     }
 
     /// Notes that a repair of a child, or of the namespace itself, changed nothing. Answers whether that is news.

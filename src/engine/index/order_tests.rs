@@ -237,3 +237,50 @@ fn who_else_writes_a_report_is_agreed_with_on_counts_and_times_and_takes_nothing
     assert_eq!(seen(report(3, 1, "True", late)), told(3, "True", early));
     assert_eq!(seen(report(4, 3, "False", early)), told(3, "True", early));
 }
+
+#[test]
+fn what_an_object_is_is_known_by_its_digest_unless_somebody_put_something_on_it_or_a_write_failed() {
+    let (mut index, kind) = (index(), kind_named(KIND).unwrap());
+    let child = Child::new(
+        kind,
+        "resource-quotas",
+        "compute",
+        json!({"spec": {"hard": {"pods": "50"}}}),
+    );
+    let stored = |version: u64| {
+        let mut object = child.to_object("a");
+        object["metadata"]["uid"] = "u".into();
+        object["metadata"]["resourceVersion"] = version.to_string().into();
+        object
+    };
+    let seen = |index: &mut Index| {
+        let members = Members::default();
+        let world = index.world_of("a", members, Timestamp::UNIX_EPOCH).unwrap();
+        world.live[&child.id].known("a")
+    };
+    index.namespace_seen(&json!({"metadata": {"name": "a", "uid": "n", "resourceVersion": "1"}}));
+    index.child_seen(kind, stored(2));
+    assert_eq!(seen(&mut index), None, "nobody asked for it yet");
+    index.keep_form(&child);
+    assert_eq!(seen(&mut index), Some(stored(2)));
+
+    let mut labelled = stored(3);
+    labelled["metadata"]["labels"]["example.com/theirs"] = "x".into();
+    index.child_seen(kind, labelled);
+    assert_eq!(seen(&mut index), None);
+    index.child_seen(kind, stored(4));
+    assert_eq!(seen(&mut index), Some(stored(4)));
+
+    index.retries("a", Some(Duration::ZERO));
+    assert_eq!(seen(&mut index), None, "something was not as it was thought to be");
+}
+
+#[test]
+fn no_more_forms_are_kept_than_there_is_room_for() {
+    let (mut index, kind) = (index(), kind_named(KIND).unwrap());
+    for pods in 0..2 * MOST_FORMS {
+        let fields = json!({"spec": {"hard": {"pods": pods.to_string()}}});
+        index.keep_form(&Child::new(kind, "resource-quotas", "compute", fields));
+        assert!(index.forms.len() <= MOST_FORMS);
+    }
+}

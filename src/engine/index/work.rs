@@ -36,11 +36,17 @@ impl Index {
             .iter()
             .filter_map(|(id, child)| {
                 let live = child.live.as_ref()?;
+                let form = || {
+                    self.forms
+                        .get(&live.digest)
+                        .filter(|_| live.all_ours && entry.retries.0 == 0)
+                };
                 let live = Live {
                     uid: live.uid.to_string(),
                     resource_version: live.resource_version.to_string(),
                     digest: live.digest,
                     object: child.evidence.clone(),
+                    form: form().cloned(),
                     kept: live.kept.clone(),
                 };
                 Some(((**id).clone(), live))
@@ -79,6 +85,9 @@ impl Index {
     /// Notes what is wanted from now on. Answers whether something changed since the plan's world was made: then the
     /// namespace is to be looked at again, since an event in between was judged by what was wanted before.
     pub fn planned(&mut self, world: &World, plan: &Plan) -> bool {
+        for child in &plan.as_asked {
+            self.keep_form(child);
+        }
         let Some(entry) = self.namespaces.get_mut(world.namespace.name.as_str()) else {
             return false;
         };
@@ -158,6 +167,9 @@ impl Index {
     /// Takes up what we did ourselves before the report tells it: the next plan, which may come first, is not to take it
     /// for somebody else's doing.
     pub fn did(&mut self, name: &str, action: &Action) {
+        if let Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } = &action.step {
+            self.keep_form(child);
+        }
         let Some(entry) = self.namespaces.get_mut(name) else {
             return;
         };
