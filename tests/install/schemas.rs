@@ -46,15 +46,7 @@ impl Schemas {
         std::fs::write(&file, manifests).unwrap();
         let location = format!("{}/{LAYOUT}", self.folder.path().display());
         let output = tokio::process::Command::new(crate::helm::tool("KUBECONFORM"))
-            // The Prometheus operator's kinds are not served here.
-            .args([
-                "-strict",
-                "-summary",
-                "-skip",
-                "ServiceMonitor,PrometheusRule",
-                "-schema-location",
-                &location,
-            ])
+            .args(["-strict", "-summary", "-schema-location", &location])
             .arg(&file)
             .output()
             .await

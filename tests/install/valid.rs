@@ -1,9 +1,10 @@
-//! What the chart renders is valid, by Helm's linter and by the API server's own schemas.
+//! What the chart renders is valid, by Helm's linter and by the API server's own schemas; those of the Prometheus operator's
+//! kinds are in the CRDs that it publishes.
 
 use crate::helm::{Helm, chart, text};
 use crate::schemas::Schemas;
 use crate::stage::file;
-use crate::support::{ControlPlane, install_yaml};
+use crate::support::{ControlPlane, install_yaml, published};
 
 /// Every value changed from its default, but for those that leave something out.
 const EVERYTHING: &str = r#"
@@ -58,6 +59,14 @@ nodeSelector: null
 async fn whatever_the_values_the_chart_passes_helms_linter_and_the_api_servers_schemas() {
     let plane = ControlPlane::start().await.unwrap();
     plane.install(&install_yaml()).await.unwrap();
+    for kind in ["servicemonitors", "prometheusrules"] {
+        let crd = format!("example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml");
+        let module = "github.com/prometheus-operator/prometheus-operator";
+        plane
+            .install(&published("prometheus-operator", module, &crd))
+            .await
+            .unwrap();
+    }
     let schemas = Schemas::of(&plane).await;
     let helm = Helm::offline();
     for values in [
@@ -76,13 +85,15 @@ async fn whatever_the_values_the_chart_passes_helms_linter_and_the_api_servers_s
         schemas.check(&manifests).await.unwrap();
     }
     // It would have noticed: a misspelt field, also within one of our own kinds, and a wrong type.
-    let manifests = helm.template("").await;
+    let manifests = helm.template(EVERYTHING).await;
     for (right, wrong) in [
         ("replicas: 1", "replcas: 1"),
-        ("containerPort: 8080", "containerPort: eighty"),
+        ("containerPort: 9090", "containerPort: ninety"),
         ("failurePolicy: Fail", "failurePolicies: Fail"),
+        ("  endpoints:", "  endpointz:"),
+        ("      severity: critical", "      severity: 1"),
     ] {
-        assert!(manifests.contains(right));
+        assert!(manifests.contains(right), "{right}");
         schemas.check(&manifests.replace(right, wrong)).await.unwrap_err();
     }
 }

@@ -28,6 +28,7 @@ mod manifests;
 mod operator;
 mod plane;
 pub mod proxy;
+mod published;
 pub mod recorder;
 mod shipped;
 mod taking_back;
@@ -41,6 +42,7 @@ pub use self::{
     launcher::{Component, Info},
     operator::{Operator, OperatorOptions},
     plane::ControlPlane,
+    published::published,
     shipped::{Stage, install_yaml},
     taking_back::taking_back,
     wait::{eventually, unique, watch_gone, watch_until},

@@ -76,17 +76,6 @@ impl Index {
         synced && concerns && (!as_wanted || unrecorded || kept_anew)
     }
 
-    /// Keeps what a child's digest stands for.
-    pub(super) fn keep_form(&mut self, child: &Child) {
-        if self.forms.contains_key(&child.digest()) {
-            return;
-        }
-        if self.forms.len() >= MOST_FORMS {
-            self.forms.clear();
-        }
-        self.forms.insert(child.digest(), child.clone());
-    }
-
     /// Notes that a repair of a child, or of the namespace itself, changed nothing. Answers whether that is news.
     pub fn false_alarm(&mut self, namespace: &str, child: Option<&ChildId>) -> bool {
         let Some(entry) = self.namespaces.get_mut(namespace) else {

@@ -261,7 +261,7 @@ fn what_an_object_is_is_known_by_its_digest_unless_somebody_put_something_on_it_
     index.namespace_seen(&json!({"metadata": {"name": "a", "uid": "n", "resourceVersion": "1"}}));
     index.child_seen(kind, stored(2));
     assert_eq!(seen(&mut index), None, "nobody asked for it yet");
-    index.keep_form(&child);
+    index.forms.keep(&child);
     assert_eq!(seen(&mut index), Some(stored(2)));
 
     let mut labelled = stored(3);
@@ -273,14 +273,4 @@ fn what_an_object_is_is_known_by_its_digest_unless_somebody_put_something_on_it_
 
     index.retries("a", Some(Duration::ZERO));
     assert_eq!(seen(&mut index), None, "something was not as it was thought to be");
-}
-
-#[test]
-fn no_more_forms_are_kept_than_there_is_room_for() {
-    let (mut index, kind) = (index(), kind_named(KIND).unwrap());
-    for pods in 0..2 * MOST_FORMS {
-        let fields = json!({"spec": {"hard": {"pods": pods.to_string()}}});
-        index.keep_form(&Child::new(kind, "resource-quotas", "compute", fields));
-        assert!(index.forms.len() <= MOST_FORMS);
-    }
 }

@@ -36,17 +36,14 @@ impl Index {
             .iter()
             .filter_map(|(id, child)| {
                 let live = child.live.as_ref()?;
-                let form = || {
-                    self.forms
-                        .get(&live.digest)
-                        .filter(|_| live.all_ours && entry.retries.0 == 0)
-                };
+                // Where something was not as it was thought to be, it is read.
+                let known = live.all_ours && entry.retries.0 == 0;
                 let live = Live {
                     uid: live.uid.to_string(),
                     resource_version: live.resource_version.to_string(),
                     digest: live.digest,
                     object: child.evidence.clone(),
-                    form: form().cloned(),
+                    form: known.then(|| self.forms.get(&live.digest)).flatten(),
                     kept: live.kept.clone(),
                 };
                 Some(((**id).clone(), live))
@@ -86,7 +83,7 @@ impl Index {
     /// namespace is to be looked at again, since an event in between was judged by what was wanted before.
     pub fn planned(&mut self, world: &World, plan: &Plan) -> bool {
         for child in &plan.as_asked {
-            self.keep_form(child);
+            self.forms.keep(child);
         }
         let Some(entry) = self.namespaces.get_mut(world.namespace.name.as_str()) else {
             return false;
@@ -168,7 +165,7 @@ impl Index {
     /// for somebody else's doing.
     pub fn did(&mut self, name: &str, action: &Action) {
         if let Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } = &action.step {
-            self.keep_form(child);
+            self.forms.keep(child);
         }
         let Some(entry) = self.namespaces.get_mut(name) else {
             return;

@@ -7,12 +7,14 @@ use crate::stage::{LABEL, Set, condition, delete, get, own_as_shipped};
 use crate::support::recorder::Recorder;
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+/// How Flux applies an object.
+const SSA: &str = "kustomize.toolkit.fluxcd.io/ssa";
 const ROUNDS: usize = 6;
 
-/// A namespace and a Kustomization that manages it too, with these labels of Pod Security.
-async fn managed(flux: &Flux, set: &Set, labels: Value, spec: Value) -> String {
+/// A namespace and a Kustomization that manages it too, with these labels of Pod Security and these annotations.
+async fn managed(flux: &Flux, set: &Set, labels: Value, annotations: Value, spec: Value) -> String {
     let namespace = format!("{}-a", set.name);
-    let mut metadata = json!({"name": namespace, "labels": {LABEL: set.name}});
+    let mut metadata = json!({"name": namespace, "labels": {LABEL: set.name}, "annotations": annotations});
     for (key, value) in labels.as_object().unwrap() {
         metadata["labels"][key] = value.clone();
     }
@@ -51,15 +53,17 @@ async fn a_namespace_in_git_keeps_its_label_where_it_is_as_strict_or_where_git_s
     let recorder = Recorder::start(&plane).await.unwrap();
     let yielding = crate::docs::yaml_after("<!-- flux: namespaces -->")["spec"]["ignore"].clone();
     assert!(yielding.is_array());
-    for (labels, spec, level) in [
-        (json!({}), json!({}), "baseline"),
-        (json!({ENFORCE: "baseline"}), json!({}), "baseline"),
-        (json!({ENFORCE: "restricted"}), json!({}), "restricted"),
+    let weaker = || json!({ENFORCE: "privileged"});
+    for (labels, annotations, spec, level) in [
+        (json!({}), json!({}), json!({}), "baseline"),
+        (json!({ENFORCE: "baseline"}), json!({}), json!({}), "baseline"),
+        (json!({ENFORCE: "restricted"}), json!({}), json!({}), "restricted"),
         // The weaker one in Git makes the namespace, and is never applied again.
-        (json!({ENFORCE: "privileged"}), json!({"ignore": yielding}), "baseline"),
+        (weaker(), json!({}), json!({"ignore": yielding}), "baseline"),
+        (weaker(), json!({SSA: "IfNotPresent"}), json!({}), "baseline"),
     ] {
         let set = Set::new(&plane, "yields").await;
-        let namespace = managed(&flux, &set, labels.clone(), spec).await;
+        let namespace = managed(&flux, &set, labels.clone(), annotations, spec).await;
         crate::oracles::settled(&plane, &set).await;
         let since = recorder.version().await.unwrap();
         flux.rounds("tenants", ROUNDS).await;
@@ -75,26 +79,30 @@ async fn a_namespace_in_git_keeps_its_label_where_it_is_as_strict_or_where_git_s
 }
 
 #[tokio::test]
-async fn a_weaker_label_in_git_is_written_by_flux_once_an_interval_repaired_each_time_and_told() {
+async fn a_weaker_label_in_git_is_written_by_flux_once_an_interval_repaired_each_time_and_told_also_where_it_merges() {
     let (plane, _stage) = own_as_shipped().await;
     let flux = Flux::start(&plane).await;
     let recorder = Recorder::start(&plane).await.unwrap();
-    let set = Set::new(&plane, "wars").await;
-    let namespace = managed(&flux, &set, json!({ENFORCE: "privileged"}), json!({"interval": "10s"})).await;
-    let since = recorder.version().await.unwrap();
-    flux.rounds("tenants", 4).await;
-    let told = set.until("Contested", "True").await;
-    let message = condition(&told, "Contested")["message"].as_str().unwrap().to_owned();
-    assert!(
-        message.contains(&namespace) && message.contains("kustomize-controller"),
-        "{message}"
-    );
-    assert_eq!(condition(&told, "Ready")["status"], "True", "one fight halts nobody");
-    set.labels_until(&namespace, "are repaired", |l| l[ENFORCE] == "baseline")
-        .await;
-    let levels = levels(&recorder, &namespace, since).await;
-    println!("in 4 intervals: {levels:?}");
-    // Flux writes once an interval, and the operator answers once: no loop.
-    let (weaker, repaired): (Vec<_>, Vec<_>) = levels.iter().partition(|level| *level == "privileged");
-    assert!(weaker.len() <= 6 && repaired.len() <= weaker.len() + 1, "{levels:?}");
+    for annotations in [json!({}), json!({SSA: "Merge"})] {
+        let set = Set::new(&plane, "wars").await;
+        let spec = json!({"interval": "10s"});
+        let namespace = managed(&flux, &set, json!({ENFORCE: "privileged"}), annotations.clone(), spec).await;
+        let since = recorder.version().await.unwrap();
+        flux.rounds("tenants", 4).await;
+        let told = set.until("Contested", "True").await;
+        let message = condition(&told, "Contested")["message"].as_str().unwrap().to_owned();
+        assert!(
+            message.contains(&namespace) && message.contains("kustomize-controller"),
+            "{message}"
+        );
+        assert_eq!(condition(&told, "Ready")["status"], "True", "one fight halts nobody");
+        set.labels_until(&namespace, "are repaired", |l| l[ENFORCE] == "baseline")
+            .await;
+        let levels = levels(&recorder, &namespace, since).await;
+        println!("in 4 intervals, {annotations}: {levels:?}");
+        // Flux writes once an interval, and the operator answers once: no loop.
+        let (weaker, repaired): (Vec<_>, Vec<_>) = levels.iter().partition(|level| *level == "privileged");
+        assert!(weaker.len() <= 6 && repaired.len() <= weaker.len() + 1, "{levels:?}");
+        delete(&set.admin, "SecurityBaseline", None, &set.name).await;
+    }
 }
