@@ -190,6 +190,24 @@ mod tests {
         serde_json::from_slice(&with_retry_after(text.as_bytes(), code, seconds)).unwrap()
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_request_whose_answer_does_not_begin_fails_when_the_api_server_would_have_given_up() {
+        let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", hangs.local_addr().unwrap());
+        let client = of(Config::new(url.parse().unwrap()), Arc::new(Leadership::alone()), None).unwrap();
+        let watch = http::Request::get("/api/v1/namespaces?watch=true")
+            .body(Vec::new())
+            .unwrap();
+        let begun = tokio::time::Instant::now();
+        let (answer, _open) = tokio::join!(client.request_text(watch), hangs.accept());
+        assert!(answer.is_err());
+        assert!(
+            (HEAD..HEAD + CONNECT).contains(&begun.elapsed()),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+
     #[test]
     fn what_a_header_asks_for_is_put_into_the_status_unless_it_says_so_itself() {
         let plain = read("Too many requests, please try again later.", 429, 7);

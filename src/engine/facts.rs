@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
@@ -108,7 +109,7 @@ pub fn prior(report: &BaselineReportStatus) -> Prior {
         .collect();
     Prior {
         inventory,
-        members: report.baselines.iter().map(membership).collect(),
+        members: Arc::new(report.baselines.iter().map(membership).collect()),
         labels: report
             .namespace_labels
             .iter()

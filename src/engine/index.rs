@@ -312,8 +312,18 @@ impl Index {
 
     /// The baselines of a namespace.
     fn members(&self, name: &str, entry: &NamespaceEntry) -> Members {
+        self.members_of(self.accepted(), name, entry)
+    }
+
+    /// Those of some baselines that are a namespace's.
+    fn members_of<'a>(
+        &self,
+        baselines: impl IntoIterator<Item = &'a Arc<Baseline>>,
+        name: &str,
+        entry: &NamespaceEntry,
+    ) -> Members {
         match &entry.facts {
-            Some(facts) => members(self.accepted(), name, facts, entry.prior.as_ref()),
+            Some(facts) => members(baselines, name, facts, entry.prior.as_ref()),
             None => Members::default(),
         }
     }

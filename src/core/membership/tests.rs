@@ -108,11 +108,11 @@ fn who_lets_a_namespace_go_is_told_from_who_never_had_it() {
     leaving.leaving = true;
     let leaving = Arc::new(leaving);
     let mut prior = Prior::default();
-    prior
-        .members
-        .insert(held.uid.clone(), record(&held.spec, &labels(TENANT)));
-    prior.members.insert(leaving.uid.clone(), Membership::default());
-    prior.members.insert(record_only.uid.clone(), Membership::default());
+    prior.members = Arc::new(BTreeMap::from([
+        (held.uid.clone(), record(&held.spec, &labels(TENANT))),
+        (leaving.uid.clone(), Membership::default()),
+        (record_only.uid.clone(), Membership::default()),
+    ]));
     let object = child();
     let recorded = Recorded {
         uid: "u".into(),

@@ -12,7 +12,7 @@ use crate::core::control::Control;
 use crate::core::merge::Effective;
 use crate::core::object::Digest;
 use crate::core::plan::plan;
-use crate::core::world::{Baseline, World};
+use crate::core::world::Baseline;
 use crate::engine::index::BaselineEntry;
 use crate::engine::queue::{Key, Lane};
 
@@ -94,7 +94,7 @@ type Known = (Effect, [Arc<Effective>; 2]);
 /// What a change does, over all namespaces that it is about. `None` where there is no change, or where not everything
 /// was seen yet: absence means nothing then.
 pub fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
-    let (candidate, concerned) = {
+    let (candidate, concerned, cluster) = {
         let index = context.index.lock();
         if !index.is_synced() {
             return None;
@@ -102,32 +102,31 @@ pub fn count(context: &Context, name: &str) -> Option<(Arc<Baseline>, Count)> {
         let entry = index.baseline(name)?;
         let candidate = entry.candidate.clone()?;
         let concerned = index.concerned(&[entry.accepted.clone(), Some(candidate.clone())]);
-        (candidate, concerned)
+        (candidate, concerned, index.cluster().clone())
     };
     let mut count = Count::default();
     // Most namespaces are under the same set of baselines. Both are kept, for as long as they are known by their address.
     let mut effects: HashMap<(usize, usize), Known> = HashMap::new();
     for namespace in concerned {
-        let now = context.clock.now();
-        let Some((before, after)) = context.index.lock().changed(&namespace, &candidate, now) else {
-            continue;
-        };
-        let (Some(was), Some(is)) = (&before.effective, &after.effective) else {
+        let Some([was, is]) = context.index.lock().changed(&namespace, &candidate) else {
             continue;
         };
         let (effect, _) = effects
-            .entry((Arc::as_ptr(was) as usize, Arc::as_ptr(is) as usize))
+            .entry((Arc::as_ptr(&was) as usize, Arc::as_ptr(&is) as usize))
             .or_insert_with(|| {
-                let effect = brake::effect(REGISTRY, was, is, &after.cluster);
-                (effect, [was.clone(), is.clone()])
+                let effect = brake::effect(REGISTRY, &was, &is, &cluster);
+                (effect, [was, is])
             });
         let to_write: BTreeSet<&str> = if effect.enforced.is_empty() && effect.tightened.is_empty() {
             BTreeSet::new()
         } else {
+            let now = context.clock.now();
+            let Some(mut after) = context.index.lock().world_if(&namespace, &candidate, now) else {
+                continue;
+            };
             // As in its turn: what is to be written counts, and not what may be written already.
-            let mut namespace = after.namespace.clone();
-            namespace.created = None;
-            let plan = plan(REGISTRY, &World { namespace, ..after });
+            after.namespace.created = None;
+            let plan = plan(REGISTRY, &after);
             let unread = |control: &&&dyn Control| plan.unread.iter().any(|id| control.kinds().contains(&id.kind));
             let unread = REGISTRY.iter().filter(unread).map(|control| control.section());
             plan.actions.iter().map(|action| action.section).chain(unread).collect()

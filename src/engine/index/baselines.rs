@@ -127,31 +127,35 @@ impl Index {
         self.concerned(&[before, Some(audited)])
     }
 
-    /// The world of a namespace as it is, and as it would be if a baseline were this one, each without exceptions: the
-    /// brake is about baselines, and what is waived today comes back. `None` where it holds neither way.
-    pub fn changed(&mut self, namespace: &str, candidate: &Arc<Baseline>, now: Timestamp) -> Option<(World, World)> {
+    /// What the baselines of a namespace mean together as they are, and would mean if a baseline were this one. `None`
+    /// where that holds it neither way.
+    pub fn changed(&mut self, namespace: &str, candidate: &Arc<Baseline>) -> Option<[Arc<Effective>; 2]> {
         let entry = self.namespaces.get(namespace)?;
-        let facts = entry.facts.as_ref().filter(|facts| !facts.terminating)?;
+        entry.facts.as_ref().filter(|facts| !facts.terminating)?;
         if self.excludes(namespace) {
             return None;
         }
-        let others = self.accepted().filter(|b| b.uid != candidate.uid);
-        let (before, after) = (
-            self.members(namespace, entry),
-            members(others.chain([candidate]), namespace, facts, entry.prior.as_ref()),
-        );
-        let holds = |members: &Members| members.holding.iter().any(|b| b.uid == candidate.uid);
-        if !holds(&before) && !holds(&after) {
+        let before = self.members(namespace, entry).holding;
+        let (held, mut after): (Vec<_>, Vec<_>) = before.iter().cloned().partition(|b| b.uid == candidate.uid);
+        let its = self.members_of([candidate], namespace, entry).holding;
+        if held.is_empty() && its.is_empty() {
             return None;
         }
-        let mut world = |members| {
-            let world = self.world_of(namespace, members, now)?;
-            Some(World {
-                waivers: Waivers::default(),
-                ..world
-            })
-        };
-        Some((world(before)?, world(after)?))
+        after.extend(its);
+        Some([self.effective(&before), self.effective(&after)])
+    }
+
+    /// The world of a namespace as it would be if a baseline were this one, without exceptions: the brake is about
+    /// baselines, and what is waived today comes back.
+    pub fn world_if(&mut self, namespace: &str, candidate: &Arc<Baseline>, now: Timestamp) -> Option<World> {
+        let entry = self.namespaces.get(namespace)?;
+        let others = self.accepted().filter(|b| b.uid != candidate.uid);
+        let members = self.members_of(others.chain([candidate]), namespace, entry);
+        let world = self.world_of(namespace, members, now)?;
+        Some(World {
+            waivers: Waivers::default(),
+            ..world
+        })
     }
 
     /// What is on record for a baseline, and what keeps it from being removed.
@@ -202,11 +206,10 @@ impl Index {
             if standing(&baseline.spec, name, facts, recorded) == Standing::Out {
                 continue;
             }
-            let member = entry
-                .settled
-                .iter()
-                .flat_map(|members| members.iter())
-                .find(|member| member.baseline == baseline.name);
+            let member = entry.settled.as_ref().and_then(|members| {
+                let place = members.binary_search_by(|member| member.baseline.as_str().cmp(&baseline.name));
+                members.get(place.ok()?)
+            });
             // Judged by an earlier generation, it says nothing of this one.
             match member.filter(|member| member.generation == baseline.generation) {
                 Some(member) => tally.add(name, member),

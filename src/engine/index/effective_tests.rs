@@ -98,7 +98,7 @@ fn what_edited_baselines_meant_once_is_forgotten() {
         index.baseline_seen("one", entry);
         let candidate = index.baseline("one").and_then(|b| b.candidate.clone()).unwrap();
         for name in ["a", "b", "c"] {
-            index.changed(name, &candidate, Timestamp::UNIX_EPOCH).unwrap();
+            index.changed(name, &candidate).unwrap();
         }
         index.wait("one", "for somebody".to_owned());
         assert!(

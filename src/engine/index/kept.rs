@@ -65,6 +65,7 @@ pub(super) struct Pools {
     pub(super) standings: Pool<Vec<MemberStanding>>,
     keys: Pool<BTreeSet<String>>,
     claims: Pool<BTreeMap<String, Claim>>,
+    members: Pool<BTreeMap<String, Membership>>,
     records: Pool<Prior>,
 }
 
@@ -218,8 +219,11 @@ impl Record {
             baseline: pools.texts.share(recorded.baseline.as_str()),
             digest: recorded.digest,
         };
+        let inventory = inventory.map(written).collect();
+        // Times differ from one namespace to the next where the baselines do not.
+        prior.members = pools.members.share(prior.members);
         Self {
-            inventory: inventory.map(written).collect(),
+            inventory,
             rest: pools.records.share(prior),
         }
     }
@@ -273,9 +277,12 @@ impl Record {
 
     /// Changes it.
     pub(super) fn update(&mut self, pools: &mut Pools, change: impl FnOnce(&mut Prior)) {
-        let mut prior = self.open();
+        let before = self.open();
+        let mut prior = before.clone();
         change(&mut prior);
-        *self = Self::close(prior, pools);
+        if prior != before {
+            *self = Self::close(prior, pools);
+        }
     }
 
     /// All of it but the objects that we wrote.

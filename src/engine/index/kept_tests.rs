@@ -7,7 +7,7 @@ use super::kept::{Facts, Pool, Pools, Record, Uid, Version};
 use super::*;
 use crate::controls::kind_named;
 use crate::core::select::Labels;
-use crate::core::world::{Membership, Recorded, RecordedLabel};
+use crate::core::world::{Membership, PriorCondition, Recorded, RecordedLabel};
 
 #[test]
 fn a_uid_and_a_version_are_told_as_they_came() {
@@ -74,13 +74,15 @@ fn record() -> impl Strategy<Value = Prior> {
     let inventory = prop::collection::vec(written, 0..8);
     (inventory, members, labels, 0_i64..3).prop_map(|(inventory, members, labels, total)| Prior {
         inventory: inventory.into_iter().collect(),
-        members: members
-            .into_iter()
-            .map(|(uid, generation)| {
-                let admitted = BTreeMap::from([("key".to_owned(), None)]);
-                (uid, Membership { generation, admitted })
-            })
-            .collect(),
+        members: Arc::new(
+            members
+                .into_iter()
+                .map(|(uid, generation)| {
+                    let admitted = BTreeMap::from([("key".to_owned(), None)]);
+                    (uid, Membership { generation, admitted })
+                })
+                .collect(),
+        ),
         labels: labels
             .into_iter()
             .map(|(key, value)| {
@@ -124,8 +126,8 @@ proptest! {
             }
         }
         prop_assert_eq!(&kept.open(), &expected);
-        kept.update(&mut pools, |prior| prior.members.clear());
-        expected.members.clear();
+        kept.update(&mut pools, |prior| prior.members = Arc::default());
+        expected.members = Arc::default();
         prop_assert_eq!(kept.open(), expected);
     }
 
@@ -159,4 +161,26 @@ fn a_namespace_in_the_declared_state_takes_less_than_a_kilobyte_of_its_own_besid
         "{}",
         size_of::<ChildEntry>()
     );
+}
+
+#[test]
+fn baselines_on_record_are_kept_once_for_all_namespaces_that_are_under_the_same_though_their_times_differ() {
+    let mut pools = Pools::default();
+    let mut kept = |second: i64| {
+        let condition = PriorCondition {
+            type_: "Ready".to_owned(),
+            status: "True".to_owned(),
+            since: Timestamp::from_second(second).unwrap(),
+        };
+        let member = ("one".to_owned(), Membership::default());
+        let prior = Prior {
+            members: Arc::new(BTreeMap::from([member])),
+            conditions: vec![condition],
+            ..Prior::default()
+        };
+        Record::close(prior, &mut pools)
+    };
+    let (a, b) = (kept(1), kept(2));
+    assert_ne!(a.rest(), b.rest());
+    assert!(Arc::ptr_eq(&a.rest().members, &b.rest().members));
 }

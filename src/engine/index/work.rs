@@ -98,8 +98,11 @@ impl Index {
                 // From now on it does not walk out by a changed label, even if it tries before the first report is
                 // written.
                 for baseline in selected {
-                    prior.members.entry(baseline.uid.clone()).or_default().admitted =
-                        admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
+                    let admitted = admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
+                    if prior.members.get(&baseline.uid).map(|known| &known.admitted) != Some(&admitted) {
+                        let members = Arc::make_mut(&mut prior.members);
+                        members.entry(baseline.uid.clone()).or_default().admitted = admitted;
+                    }
                 }
                 // What is off the record of a baseline that lets go is off it at once: a report may be long in coming,
                 // and the baseline's end waits for it.
@@ -360,13 +363,21 @@ impl Index {
         for (_, child) in entry.children.iter_mut() {
             self.evidence -= usize::from(child.evidence.take().is_some());
         }
-        let standings = self.pools.standings.share(settled.members.clone());
-        let before = entry.settled.replace(standings);
-        let (before, after) = (before.unwrap_or_default(), &settled.members);
-        let gone = before
-            .iter()
-            .filter(|b| !after.iter().any(|a| a.baseline == b.baseline));
-        let news = after.iter().filter(|a| !before.contains(a));
+        let mut standings = settled.members.clone();
+        standings.sort_by(|a, b| a.baseline.cmp(&b.baseline));
+        let after = self.pools.standings.share(standings);
+        let before = entry.settled.replace(after.clone()).unwrap_or_default();
+        if Arc::ptr_eq(&before, &after) {
+            return Vec::new();
+        }
+        let by_name = |members: &'_ [MemberStanding], name: &str| {
+            members
+                .binary_search_by(|member| member.baseline.as_str().cmp(name))
+                .ok()
+        };
+        let gone = before.iter().filter(|b| by_name(&after, &b.baseline).is_none());
+        let same = |a: &MemberStanding| by_name(&before, &a.baseline).and_then(|at| before.get(at)) == Some(a);
+        let news = after.iter().filter(|a| !same(a));
         gone.chain(news).map(|member| member.baseline.as_str().into()).collect()
     }
 }

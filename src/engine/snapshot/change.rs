@@ -116,19 +116,19 @@ impl Snapshot {
         };
         changed.count = Some(count);
         let now = self.now();
-        let concerned = {
+        let (concerned, cluster) = {
             let index = self.context.index.lock();
             let accepted = index.baseline(&name).and_then(|entry| entry.accepted.clone());
-            index.concerned(&[accepted, Some(candidate.clone())])
+            let concerned = index.concerned(&[accepted, Some(candidate.clone())]);
+            (concerned, index.cluster().clone())
         };
         for namespace in concerned {
-            let worlds = self.context.index.lock().changed(&namespace, &candidate, now);
-            let Some((was, is)) = worlds else { continue };
-            if let (Some(before), Some(after)) = (&was.effective, &is.effective) {
-                let effect = effect(REGISTRY, before, after, &is.cluster);
-                if effect != Effect::default() {
-                    changed.effects.insert(namespace.to_string(), effect);
-                }
+            let Some([was, is]) = self.context.index.lock().changed(&namespace, &candidate) else {
+                continue;
+            };
+            let effect = effect(REGISTRY, &was, &is, &cluster);
+            if effect != Effect::default() {
+                changed.effects.insert(namespace.to_string(), effect);
             }
         }
         let _ = baselines::consider(&self.context, &name).await;

@@ -176,10 +176,7 @@ fn unrecorded(judged: Option<i64>) -> World {
         generation,
         admitted: BTreeMap::new(),
     });
-    world
-        .prior
-        .members
-        .extend(judged.map(|judged| (shrunk.uid.clone(), judged)));
+    Arc::make_mut(&mut world.prior.members).extend(judged.map(|judged| (shrunk.uid.clone(), judged)));
     world.baselines = vec![Arc::new(shrunk)];
     world
 }

@@ -2,6 +2,8 @@ mod ends;
 mod lost_answers;
 mod taken_over;
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -35,8 +37,9 @@ fn respec(world: &mut World, generation: i64, spec: Value) {
 
 /// The report tells of the present spec.
 fn judged(world: &mut World) {
+    let members = Arc::make_mut(&mut world.prior.members);
     for baseline in &world.baselines {
-        world.prior.members.entry(baseline.uid.clone()).or_default().generation = baseline.generation;
+        members.entry(baseline.uid.clone()).or_default().generation = baseline.generation;
     }
 }
 
