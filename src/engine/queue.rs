@@ -92,12 +92,22 @@ const LAST_TRIES: Duration = Duration::from_secs(1);
 /// How many repairs more than else are worked on at a time: they do not wait until something of a rollout is done.
 pub const RESERVED: usize = 8;
 
+/// Which part of what is worked on at a time may be [`Lane::Record`] while something of a rollout is worked on: the last
+/// namespaces of it would else share the API server with the records of all others.
+const RECORDS: usize = 8;
+
 /// The queue.
 #[derive(Default)]
 pub struct Queue {
     inner: Mutex<Inner>,
     changed: Notify,
     given_back: Notify,
+}
+
+/// What is worked on now.
+struct Running {
+    lane: Lane,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -107,7 +117,7 @@ struct Inner {
     /// Since when a key waits in a lane.
     waiting: [HashMap<Key, Instant>; 5],
     credit: [u32; 5],
-    running: HashMap<Key, Instant>,
+    running: HashMap<Key, Running>,
     /// How many repairs were taken while a report of the same namespace waits.
     ahead: HashMap<Key, u32>,
     /// Keys to be put back into a lane later, by time.
@@ -237,7 +247,7 @@ impl Queue {
             .lock()
             .running
             .values()
-            .map(|since| now.duration_since(*since))
+            .map(|running| now.duration_since(running.since))
             .max()
             .unwrap_or_default()
     }
@@ -322,6 +332,11 @@ impl Inner {
         Lane::Report
     }
 
+    /// How many keys of a lane are worked on now.
+    fn runs(&self, lane: Lane) -> usize {
+        self.running.values().filter(|running| running.lane == lane).count()
+    }
+
     fn take(&mut self, now: Instant) -> Option<Job> {
         let full = self.limit.allows();
         // Two rounds: when no lane with work has credit left, all get theirs anew.
@@ -330,6 +345,9 @@ impl Inner {
                 let i = lane as usize;
                 let room = if lane == Lane::Repair { full + RESERVED } else { full };
                 if self.running.len() >= room || self.credit[i] == 0 || (self.closed && !lane.is_of_reports()) {
+                    continue;
+                }
+                if lane == Lane::Record && self.runs(Lane::Rollout) > 0 && self.runs(lane) >= (full / RECORDS).max(1) {
                     continue;
                 }
                 let running = &self.running;
@@ -348,7 +366,7 @@ impl Inner {
                 let (lane, at) = there.unwrap_or((lane, at));
                 self.lanes[lane as usize].remove(at);
                 let since = self.waiting[lane as usize].remove(&key).unwrap_or(now);
-                self.running.insert(key.clone(), now);
+                self.running.insert(key.clone(), Running { lane, since: now });
                 if matches!(lane, Lane::Repair | Lane::Rollout) {
                     self.forget_later(&key);
                 }
@@ -487,6 +505,30 @@ mod tests {
         // The repair still runs.
         let waits = tokio::time::timeout(Duration::from_secs(5), queue.next());
         assert!(waits.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_protected_already_is_put_on_record_slowly_until_the_rollout_is_over() {
+        let queue = Queue::new(16);
+        for i in 0..6 {
+            queue.push(key(&format!("rollout-{i}")), Lane::Rollout);
+            queue.push(key(&format!("record-{i}")), Lane::Record);
+        }
+        let taken = async || {
+            let mut jobs = Vec::new();
+            while let Ok(job) = tokio::time::timeout(Duration::from_secs(1), queue.next()).await {
+                jobs.push(job);
+            }
+            jobs
+        };
+        let first = taken().await;
+        let of = |jobs: &[Job], lane: Lane| jobs.iter().filter(|job| job.lane == lane).count();
+        assert_eq!((of(&first, Lane::Rollout), of(&first, Lane::Record)), (6, 2));
+        first
+            .iter()
+            .filter(|job| job.lane == Lane::Rollout)
+            .for_each(|job| queue.done(job));
+        assert_eq!(of(&taken().await, Lane::Record), 4);
     }
 
     #[tokio::test(start_paused = true)]
