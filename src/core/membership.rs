@@ -111,7 +111,7 @@ pub fn members<'a>(
 
 impl OnRecord for Prior {
     fn membership(&self, uid: &str) -> Option<&Membership> {
-        self.members.get(uid)
+        self.members.get(uid).map(|member| &**member)
     }
 
     fn knows(&self, uid: &str) -> bool {

@@ -221,7 +221,7 @@ fn baselines(world: &World, plan: &Plan) -> Vec<HeldBaseline> {
         let enforced = plan.sections.iter().any(|s| s.askers.enforcing.contains(&place));
         let deselected = world.deselected.contains(&baseline.uid);
         // What selected it is put on record while it does, and kept when it does no more.
-        let kept = world.prior.members.get(&baseline.uid).filter(|_| deselected);
+        let kept = world.prior.members.get(baseline.uid.as_str()).filter(|_| deselected);
         let admitted = kept.map_or_else(
             || admitted(&baseline.spec.namespace_selector, &world.namespace.labels),
             |kept| kept.admitted.clone(),

@@ -210,8 +210,8 @@ pub struct Kept {
 pub struct Prior {
     /// The objects that we wrote.
     pub inventory: BTreeMap<ChildId, Recorded>,
-    /// The baselines that held the namespace, by their UIDs. There may be hundreds, the same of many namespaces.
-    pub members: Arc<BTreeMap<String, Membership>>,
+    /// The baselines that held the namespace, by their UIDs. There may be hundreds, and much the same of many namespaces.
+    pub members: Arc<BTreeMap<Arc<str>, Arc<Membership>>>,
     /// The labels that we wrote on the namespace.
     pub labels: BTreeMap<String, RecordedLabel>,
     /// The sections that were enforced before what is, or was until now, waived of them was waived.

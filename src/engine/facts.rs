@@ -181,13 +181,13 @@ fn contest(told: &ContestedObject) -> Option<Contest> {
     })
 }
 
-fn membership(held: &HeldBaseline) -> (String, Membership) {
+fn membership(held: &HeldBaseline) -> (Arc<str>, Arc<Membership>) {
     let admitted = held.admitted_by.iter();
     let membership = Membership {
         generation: held.generation,
         admitted: admitted.map(|label| (label.key.clone(), label.value.clone())).collect(),
     };
-    (held.uid.clone(), membership)
+    (held.uid.as_str().into(), Arc::new(membership))
 }
 
 /// Where the pods behind a DNS Service are: its own selector, and the ports that the pods listen on.

@@ -62,10 +62,8 @@ async fn whatever_the_values_the_chart_passes_helms_linter_and_the_api_servers_s
     for kind in ["servicemonitors", "prometheusrules"] {
         let crd = format!("example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml");
         let module = "github.com/prometheus-operator/prometheus-operator";
-        plane
-            .install(&published("prometheus-operator", module, &crd))
-            .await
-            .unwrap();
+        let file = published("prometheus-operator", module, &crd).unwrap();
+        plane.install(&file).await.unwrap();
     }
     let schemas = Schemas::of(&plane).await;
     let helm = Helm::offline();

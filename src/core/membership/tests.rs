@@ -107,12 +107,15 @@ fn who_lets_a_namespace_go_is_told_from_who_never_had_it() {
     let mut leaving = (*with_spec("leaving", 1, json!({"namespaceSelector": {}}))).clone();
     leaving.leaving = true;
     let leaving = Arc::new(leaving);
-    let mut prior = Prior::default();
-    prior.members = Arc::new(BTreeMap::from([
-        (held.uid.clone(), record(&held.spec, &labels(TENANT))),
-        (leaving.uid.clone(), Membership::default()),
-        (record_only.uid.clone(), Membership::default()),
-    ]));
+    let on_record = BTreeMap::from([
+        (held.uid.as_str().into(), Arc::new(record(&held.spec, &labels(TENANT)))),
+        (leaving.uid.as_str().into(), Arc::default()),
+        (record_only.uid.as_str().into(), Arc::default()),
+    ]);
+    let mut prior = Prior {
+        members: Arc::new(on_record),
+        ..Prior::default()
+    };
     let object = child();
     let recorded = Recorded {
         uid: "u".into(),

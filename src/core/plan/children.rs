@@ -236,7 +236,7 @@ fn between_the_halves(world: &World, child: &Child, owner: &Baseline, recorded: 
 
 /// Whether the report tells of the namespace as the present spec of this baseline found it.
 fn is_judged(world: &World, baseline: &Baseline) -> bool {
-    world.prior.members.get(&baseline.uid).map(|m| m.generation) == Some(baseline.generation)
+    world.prior.members.get(baseline.uid.as_str()).map(|m| m.generation) == Some(baseline.generation)
 }
 
 fn record(owner: &Baseline, live: &Live, digest: Digest) -> Recorded {

@@ -250,7 +250,7 @@ fn of_the_spec(world: &World, difference: &Difference, known: bool) -> bool {
     let judged = world
         .baselines
         .iter()
-        .all(|b| world.prior.members.get(&b.uid).map(|m| m.generation) == Some(b.generation));
+        .all(|b| world.prior.members.get(b.uid.as_str()).map(|m| m.generation) == Some(b.generation));
     let claim = &difference.claim;
     !judged && (claim.states_our_name() || known && !claim.names_somebody())
 }

@@ -65,7 +65,8 @@ pub(super) struct Pools {
     pub(super) standings: Pool<Vec<MemberStanding>>,
     keys: Pool<BTreeSet<String>>,
     claims: Pool<BTreeMap<String, Claim>>,
-    members: Pool<BTreeMap<String, Membership>>,
+    memberships: Pool<Membership>,
+    members: Pool<BTreeMap<Arc<str>, Arc<Membership>>>,
     records: Pool<Prior>,
 }
 
@@ -220,8 +221,16 @@ impl Record {
             digest: recorded.digest,
         };
         let inventory = inventory.map(written).collect();
-        // Times differ from one namespace to the next where the baselines do not.
-        prior.members = pools.members.share(prior.members);
+        // Times differ from one namespace to the next where the baselines do not, and while a baseline is taken up, these do
+        // by little.
+        let members = prior.members.iter();
+        let members: BTreeMap<_, _> = members
+            .map(|(uid, member)| {
+                let uid = pools.texts.share(Arc::clone(uid));
+                (uid, pools.memberships.share(Arc::clone(member)))
+            })
+            .collect();
+        prior.members = pools.members.share(members);
         Self {
             inventory,
             rest: pools.records.share(prior),
@@ -304,7 +313,7 @@ impl Record {
 
 impl OnRecord for Record {
     fn membership(&self, uid: &str) -> Option<&Membership> {
-        self.rest.members.get(uid)
+        self.rest.members.get(uid).map(|member| &**member)
     }
 
     fn knows(&self, uid: &str) -> bool {

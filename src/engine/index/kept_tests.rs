@@ -79,7 +79,7 @@ fn record() -> impl Strategy<Value = Prior> {
                 .into_iter()
                 .map(|(uid, generation)| {
                     let admitted = BTreeMap::from([("key".to_owned(), None)]);
-                    (uid, Membership { generation, admitted })
+                    (uid.into(), Arc::new(Membership { generation, admitted }))
                 })
                 .collect(),
         ),
@@ -172,7 +172,7 @@ fn baselines_on_record_are_kept_once_for_all_namespaces_that_are_under_the_same_
             status: "True".to_owned(),
             since: Timestamp::from_second(second).unwrap(),
         };
-        let member = ("one".to_owned(), Membership::default());
+        let member = ("one".into(), Arc::default());
         let prior = Prior {
             members: Arc::new(BTreeMap::from([member])),
             conditions: vec![condition],

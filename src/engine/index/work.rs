@@ -99,9 +99,10 @@ impl Index {
                 // written.
                 for baseline in selected {
                     let admitted = admitted(&baseline.spec.namespace_selector, &world.namespace.labels);
-                    if prior.members.get(&baseline.uid).map(|known| &known.admitted) != Some(&admitted) {
+                    if prior.members.get(baseline.uid.as_str()).map(|known| &known.admitted) != Some(&admitted) {
                         let members = Arc::make_mut(&mut prior.members);
-                        members.entry(baseline.uid.clone()).or_default().admitted = admitted;
+                        let member = members.entry(baseline.uid.as_str().into()).or_default();
+                        Arc::make_mut(member).admitted = admitted;
                     }
                 }
                 // What is off the record of a baseline that lets go is off it at once: a report may be long in coming,

@@ -34,7 +34,7 @@ pub const OPEN_REPORT: Kind = Kind {
 impl Kind {
     /// Installs it.
     pub async fn install(self, plane: &ControlPlane) {
-        let file = published("policyreports", self.module, self.path);
+        let file = published("policyreports", self.module, self.path).unwrap();
         plane.install(&file).await.unwrap();
     }
 

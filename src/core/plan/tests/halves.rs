@@ -15,7 +15,7 @@ fn of_the_gone(shown: &str, spec: Value, judged: Option<i64>) -> Vec<FindingKind
         generation,
         admitted: BTreeMap::new(),
     });
-    Arc::make_mut(&mut world.prior.members).extend(judged.map(|judged| ("uid-b".to_owned(), judged)));
+    Arc::make_mut(&mut world.prior.members).extend(judged.map(|judged| ("uid-b".into(), Arc::new(judged))));
     let plan = plan(REGISTRY, &world);
     assert!(steps(&plan).contains(&format!("create {shown}")));
     let found = found(&plan).into_iter().filter(|(_, object)| object == shown);

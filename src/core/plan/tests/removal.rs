@@ -176,7 +176,7 @@ fn unrecorded(judged: Option<i64>) -> World {
         generation,
         admitted: BTreeMap::new(),
     });
-    Arc::make_mut(&mut world.prior.members).extend(judged.map(|judged| (shrunk.uid.clone(), judged)));
+    Arc::make_mut(&mut world.prior.members).extend(judged.map(|judged| (shrunk.uid.as_str().into(), Arc::new(judged))));
     world.baselines = vec![Arc::new(shrunk)];
     world
 }

@@ -39,7 +39,8 @@ fn respec(world: &mut World, generation: i64, spec: Value) {
 fn judged(world: &mut World) {
     let members = Arc::make_mut(&mut world.prior.members);
     for baseline in &world.baselines {
-        members.entry(baseline.uid.clone()).or_default().generation = baseline.generation;
+        let member = members.entry(baseline.uid.as_str().into()).or_default();
+        Arc::make_mut(member).generation = baseline.generation;
     }
 }
 
