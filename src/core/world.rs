@@ -75,6 +75,12 @@ pub struct World {
 }
 
 impl World {
+    /// Whether the report tells of the namespace as the present spec of this baseline found it.
+    pub fn is_judged(&self, baseline: &Baseline) -> bool {
+        let member = self.prior.members.get(baseline.uid.as_str());
+        member.is_some_and(|member| member.generation == baseline.generation)
+    }
+
     /// A namespace under these baselines of which nothing is known yet.
     pub fn bare(
         namespace: NamespaceFacts,

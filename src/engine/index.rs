@@ -87,7 +87,7 @@ struct NamespaceEntry {
     /// what we did counts at once, before a report tells it, and nobody takes it away by changing or deleting the report.
     prior: Option<Record>,
     attempt: Attempt,
-    /// How it stands with each baseline that holds it.
+    /// How it stands with each baseline that holds it, by the baselines' names, in order.
     settled: Option<Arc<Vec<MemberStanding>>>,
     /// What is there of exceptions.
     judged: Option<Box<exceptions::Judged>>,
@@ -107,6 +107,12 @@ struct NamespaceEntry {
     reported: Option<Instant>,
     /// Whether a repair of the Namespace itself changed nothing, and that was said.
     false_alarm: bool,
+}
+
+/// How a namespace stands with a baseline of this name, out of how it stands with all of them.
+fn standing_of<'a>(all: &'a [MemberStanding], baseline: &str) -> Option<&'a MemberStanding> {
+    let place = all.binary_search_by(|member| member.baseline.as_str().cmp(baseline));
+    all.get(place.ok()?)
 }
 
 /// A namespace's turn in a rollout.

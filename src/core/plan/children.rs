@@ -59,8 +59,8 @@ pub(super) fn keep(
     };
     // Of what is as we wrote it, nobody has to be found who claims it.
     let ours = live.object.is_none() && kind == FindingKind::Outdated;
-    let known = || live.known(&world.namespace.name).filter(|_| ours).map(Arc::new);
-    let Some(object) = &live.object.clone().or_else(known) else {
+    let known = || ours.then(|| live.known(&world.namespace.name)).flatten();
+    let Some(object) = &live.object.clone().or_else(|| known().map(Arc::new)) else {
         plan.unread.push(child.id.clone());
         return None;
     };
@@ -212,7 +212,7 @@ fn inherited(registry: Registry, world: &World) -> BTreeMap<ChildId, Recorded> {
     let mut inherited = BTreeMap::new();
     for baseline in &world.baselines {
         let Some(spec) = &baseline.replaced else { continue };
-        if is_judged(world, baseline) || !selects(spec, &world.namespace.name, &world.namespace.labels) {
+        if world.is_judged(baseline) || !selects(spec, &world.namespace.name, &world.namespace.labels) {
             continue;
         }
         let children = registry
@@ -231,12 +231,7 @@ fn inherited(registry: Registry, world: &World) -> BTreeMap<ChildId, Recorded> {
 /// Whether what is gone may be gone by our own hand: a recreation for a changed spec that was cut between its two halves.
 /// Only until the namespace was judged by that spec, and only where the spec asks for something else than what was there.
 fn between_the_halves(world: &World, child: &Child, owner: &Baseline, recorded: &Recorded, wanted: Digest) -> bool {
-    !child.id.kind.immutable.is_empty() && recorded.digest != Some(wanted) && !is_judged(world, owner)
-}
-
-/// Whether the report tells of the namespace as the present spec of this baseline found it.
-fn is_judged(world: &World, baseline: &Baseline) -> bool {
-    world.prior.members.get(baseline.uid.as_str()).map(|m| m.generation) == Some(baseline.generation)
+    !child.id.kind.immutable.is_empty() && recorded.digest != Some(wanted) && !world.is_judged(owner)
 }
 
 fn record(owner: &Baseline, live: &Live, digest: Digest) -> Recorded {

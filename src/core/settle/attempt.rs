@@ -247,10 +247,7 @@ fn drifts(plan: &Plan) -> impl Iterator<Item = (&SectionPlan, &Finding)> {
 /// the namespace was not judged by the present specs yet, and the value is one that we may have written ourselves, or is
 /// one more in an object that departs anyway.
 fn of_the_spec(world: &World, difference: &Difference, known: bool) -> bool {
-    let judged = world
-        .baselines
-        .iter()
-        .all(|b| world.prior.members.get(b.uid.as_str()).map(|m| m.generation) == Some(b.generation));
+    let judged = world.baselines.iter().all(|baseline| world.is_judged(baseline));
     let claim = &difference.claim;
     !judged && (claim.states_our_name() || known && !claim.names_somebody())
 }

@@ -206,10 +206,7 @@ impl Index {
             if standing(&baseline.spec, name, facts, recorded) == Standing::Out {
                 continue;
             }
-            let member = entry.settled.as_ref().and_then(|members| {
-                let place = members.binary_search_by(|member| member.baseline.as_str().cmp(&baseline.name));
-                members.get(place.ok()?)
-            });
+            let member = entry.settled.as_ref().and_then(|all| standing_of(all, &baseline.name));
             // Judged by an earlier generation, it says nothing of this one.
             match member.filter(|member| member.generation == baseline.generation) {
                 Some(member) => tally.add(name, member),

@@ -371,14 +371,8 @@ impl Index {
         if Arc::ptr_eq(&before, &after) {
             return Vec::new();
         }
-        let by_name = |members: &'_ [MemberStanding], name: &str| {
-            members
-                .binary_search_by(|member| member.baseline.as_str().cmp(name))
-                .ok()
-        };
-        let gone = before.iter().filter(|b| by_name(&after, &b.baseline).is_none());
-        let same = |a: &MemberStanding| by_name(&before, &a.baseline).and_then(|at| before.get(at)) == Some(a);
-        let news = after.iter().filter(|a| !same(a));
+        let gone = before.iter().filter(|b| standing_of(&after, &b.baseline).is_none());
+        let news = after.iter().filter(|a| standing_of(&before, &a.baseline) != Some(*a));
         gone.chain(news).map(|member| member.baseline.as_str().into()).collect()
     }
 }
