@@ -264,12 +264,19 @@ fn what_an_object_is_is_known_by_its_digest_unless_somebody_put_something_on_it_
     index.forms.keep(&child);
     assert_eq!(seen(&mut index), Some(stored(2)));
 
-    let mut labelled = stored(3);
-    labelled["metadata"]["labels"]["example.com/theirs"] = "x".into();
-    index.child_seen(kind, labelled);
-    assert_eq!(seen(&mut index), None);
-    index.child_seen(kind, stored(4));
-    assert_eq!(seen(&mut index), Some(stored(4)));
+    let mut version = 3;
+    for field in ["labels", "annotations", "finalizers"] {
+        let mut object = stored(version);
+        match field {
+            "finalizers" => object["metadata"][field] = json!(["example.com/theirs"]),
+            _ => object["metadata"][field]["example.com/theirs"] = "x".into(),
+        }
+        index.child_seen(kind, object);
+        assert_eq!(seen(&mut index), None, "{field}");
+        index.child_seen(kind, stored(version + 1));
+        assert_eq!(seen(&mut index), Some(stored(version + 1)), "{field}");
+        version += 2;
+    }
 
     index.retries("a", Some(Duration::ZERO));
     assert_eq!(seen(&mut index), None, "something was not as it was thought to be");
