@@ -52,10 +52,11 @@ impl Lane {
     /// How many keys of the lane are taken in one round.
     const fn weight(self) -> u32 {
         match self {
-            Self::Repair => 16,
-            Self::Rollout => 12,
-            Self::Report => 4,
-            Self::Record | Self::Status => 1,
+            Self::Repair => 64,
+            Self::Rollout => 48,
+            Self::Report => 16,
+            Self::Status => 4,
+            Self::Record => 1,
         }
     }
 
@@ -92,9 +93,9 @@ const LAST_TRIES: Duration = Duration::from_secs(1);
 /// How many repairs more than else are worked on at a time: they do not wait until something of a rollout is done.
 pub const RESERVED: usize = 8;
 
-/// Which part of what is worked on at a time may be [`Lane::Record`] while something of a rollout is worked on: the last
-/// namespaces of it would else share the API server with the records of all others.
-const RECORDS: usize = 8;
+/// How many of [`Lane::Record`] are worked on at a time while something of a rollout is worked on: the last namespaces of
+/// it would else share the API server with the records of all others.
+const RECORDS: usize = 1;
 
 /// The queue.
 #[derive(Default)]
@@ -332,31 +333,40 @@ impl Inner {
         Lane::Report
     }
 
-    /// How many keys of a lane are worked on now.
-    fn runs(&self, lane: Lane) -> usize {
-        self.running.values().filter(|running| running.lane == lane).count()
+    /// Whether at least so many keys of a lane are worked on now.
+    fn runs(&self, lane: Lane, least: usize) -> bool {
+        let running = self.running.values().filter(|running| running.lane == lane);
+        running.take(least).count() == least
+    }
+
+    /// Where in a lane the key is that may be taken next, whatever the lane's credit.
+    fn first(&self, lane: Lane) -> Option<usize> {
+        let full = self.limit.allows();
+        let room = if lane == Lane::Repair { full + RESERVED } else { full };
+        if self.running.len() >= room || (self.closed && !lane.is_of_reports()) {
+            return None;
+        }
+        let keys = &self.lanes[lane as usize];
+        let at = keys.iter().position(|key| !self.running.contains_key(key))?;
+        let waits = lane == Lane::Record && self.runs(Lane::Rollout, 1) && self.runs(lane, RECORDS);
+        (!waits).then_some(at)
     }
 
     fn take(&mut self, now: Instant) -> Option<Job> {
-        let full = self.limit.allows();
-        // Two rounds: when no lane with work has credit left, all get theirs anew.
+        // Two rounds: when no lane with work that may be taken has credit left, all get theirs anew. (Who asks in
+        // vain, since as much is worked on as may be, changes nothing: else the first lane would have all turns.)
         for _ in 0..2 {
+            let mut spent = false;
             for lane in Lane::ALL {
                 let i = lane as usize;
-                let room = if lane == Lane::Repair { full + RESERVED } else { full };
-                if self.running.len() >= room || self.credit[i] == 0 || (self.closed && !lane.is_of_reports()) {
-                    continue;
-                }
-                if lane == Lane::Record && self.runs(Lane::Rollout) > 0 && self.runs(lane) >= (full / RECORDS).max(1) {
-                    continue;
-                }
-                let running = &self.running;
-                let Some(at) = self.lanes[i].iter().position(|key| !running.contains_key(key)) else {
-                    continue;
-                };
+                let Some(at) = self.first(lane) else { continue };
                 let Some(key) = self.lanes[i].get(at).cloned() else {
                     continue;
                 };
+                if self.credit[i] == 0 {
+                    spent = true;
+                    continue;
+                }
                 self.credit[i] -= 1;
                 let instead = Some(self.instead_of(lane, &key)).filter(|instead| *instead != lane);
                 let there = instead.and_then(|lane| {
@@ -371,6 +381,9 @@ impl Inner {
                     self.forget_later(&key);
                 }
                 return Some(Job { key, lane, since });
+            }
+            if !spent {
+                return None;
             }
             self.credit = Lane::ALL.map(Lane::weight);
         }

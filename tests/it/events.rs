@@ -162,7 +162,8 @@ async fn a_namespace_that_somebody_fights_over_is_told_so_once_and_with_the_clai
     let quota = "security-baseline-pods";
     let contested = async |report: &Set| {
         let report = crate::stage::get(&report.admin, "BaselineReport", Some(&namespace), "baseline").await;
-        crate::stage::condition(&report.unwrap(), "Contested")["status"] == "True"
+        // It is written a moment after the baseline's status counts the namespace.
+        report.is_some_and(|report| crate::stage::condition(&report, "Contested")["status"] == "True")
     };
     while !contested(&set).await {
         merge(&set.admin, "ResourceQuota", Some(&namespace), quota, more.clone())

@@ -69,7 +69,7 @@ async fn a_full_lane_starves_no_other() {
     queue.push(key("rollout"), Lane::Rollout);
     queue.push(key("report"), Lane::Report);
     let mut first = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..70 {
         let job = queue.next().await;
         first.push(name(&job));
         queue.done(&job);
@@ -79,6 +79,25 @@ async fn a_full_lane_starves_no_other() {
         "{first:?}"
     );
     assert_eq!(first[0], "repair-0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_lane_has_no_turns_of_others_though_workers_ask_in_vain() {
+    let queue = Queue::new(1);
+    for i in 0..100 {
+        queue.push(key(&format!("rollout-{i}")), Lane::Rollout);
+        queue.push(Key::Baseline(format!("status-{i}").into()), Lane::Status);
+    }
+    let mut lanes = Vec::new();
+    for _ in 0..2 * (48 + 4) {
+        let job = queue.next().await;
+        lanes.push(job.lane);
+        let in_vain = tokio::time::timeout(Duration::from_millis(1), queue.next());
+        assert!(in_vain.await.is_err(), "one at a time");
+        queue.done(&job);
+    }
+    let round = [&[Lane::Rollout; 48][..], &[Lane::Status; 4]].concat();
+    assert_eq!(lanes, [round.clone(), round].concat());
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,12 +158,12 @@ async fn what_is_protected_already_is_put_on_record_slowly_until_the_rollout_is_
     };
     let first = taken().await;
     let of = |jobs: &[Job], lane: Lane| jobs.iter().filter(|job| job.lane == lane).count();
-    assert_eq!((of(&first, Lane::Rollout), of(&first, Lane::Record)), (6, 2));
+    assert_eq!((of(&first, Lane::Rollout), of(&first, Lane::Record)), (6, 1));
     first
         .iter()
         .filter(|job| job.lane == Lane::Rollout)
         .for_each(|job| queue.done(job));
-    assert_eq!(of(&taken().await, Lane::Record), 4);
+    assert_eq!(of(&taken().await, Lane::Record), 5);
 }
 
 #[tokio::test(start_paused = true)]
