@@ -77,6 +77,7 @@ fn finish(crd: CustomResourceDefinition) -> Result<Value, serde_json::Error> {
         // A prune or a Helm uninstall that takes the CRDs would take every report and baseline with them.
         "argocd.argoproj.io/sync-options": "Prune=false",
         "helm.sh/resource-policy": "keep",
+        "kustomize.toolkit.fluxcd.io/prune": "disabled",
     });
     content["metadata"]["labels"] = json!({
         "app.kubernetes.io/name": "security-baseline-operator",

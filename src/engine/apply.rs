@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::errors::{Failed, is_unacceptable};
 use super::facts::meta;
-use super::index::Last;
+use super::index::{Last, Sent};
 use super::work::in_time;
 use crate::core::object::{Canonical, Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
 use crate::core::plan::{Action, Step};
@@ -40,6 +40,8 @@ pub enum Effect {
 /// # Errors
 /// What the failure means for the work that is left.
 pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<Effect, Failed> {
+    let namespace = &world.namespace.name;
+    context.index.lock().sends(namespace, Sent::of(&action.step));
     let removed = |done: Result<(), Failed>| done.map(|()| Effect::Done);
     let (operation, kind, done) = match &action.step {
         Step::Create(child) => ("create", child.id.kind.kind, create(context, world, child).await),
@@ -69,6 +71,7 @@ pub async fn apply(context: &Context, world: &World, action: &Action) -> Result<
         ),
         Step::Label(labels) => ("label", "Namespace", label(context, world, labels).await),
     };
+    context.index.lock().sends(namespace, None);
     let outcome = match &done {
         Ok(Effect::Done) => "done",
         Ok(Effect::Nothing) => "nothing",

@@ -11,6 +11,7 @@ mod foreign;
 mod forms;
 mod kept;
 mod reports;
+mod sent;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 use self::forms::Forms;
 use self::kept::{Facts, Pools, Record, Uid, Version};
+pub use self::sent::Sent;
 use super::apply::Effect;
 use super::baselines::only_audited;
 use super::config::Config;
@@ -107,6 +109,8 @@ struct NamespaceEntry {
     reported: Option<Instant>,
     /// Whether a repair of the Namespace itself changed nothing, and that was said.
     false_alarm: bool,
+    /// What of ours is on its way there.
+    sent: Option<Box<Sent>>,
 }
 
 /// How a namespace stands with a baseline of this name, out of how it stands with all of them.
@@ -383,6 +387,7 @@ impl Index {
         if known.as_ref().is_some_and(same) {
             return false;
         }
+        let ours = known.as_ref().is_some_and(|known| entry.sent_labels(known, &facts));
         let mut dropped = 0;
         if known.is_some_and(|known| known.uid != facts.uid) {
             // Another namespace of the same name: nothing that was known of the old one counts.
@@ -394,12 +399,14 @@ impl Index {
         }
         let had_report = entry.report.is_some();
         entry.facts = Some(closed);
-        entry.fights.touched(&format!("Namespace/{name}"));
+        if !ours {
+            entry.fights.touched(&format!("Namespace/{name}"));
+        }
         self.evidence -= dropped;
         let Some(entry) = self.namespaces.get(name.as_str()) else {
             return false;
         };
-        self.synced && !excluded && (had_report || self.is_selected(&name, entry))
+        self.synced && !ours && !excluded && (had_report || self.is_selected(&name, entry))
     }
 
     /// The resourceVersion of a namespace, if it still is as these facts say.

@@ -16,7 +16,7 @@ use super::baselines::PATIENCE;
 use super::errors::{Failed, judge};
 use super::events::Troubles;
 use super::exceptions::tell_exceptions;
-use super::index::ReportSeen;
+use super::index::{ReportSeen, Sent};
 use super::policy_reports;
 use super::queue::{Key, Lane};
 use super::work::{in_time, observe};
@@ -77,7 +77,9 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>, lane: Lane) {
         return policy_reports::follow(context, name, lane, &seen.uid, &settled.report);
     }
     let before = seen.as_ref().map(|seen| seen.troubles).unwrap_or_default();
+    context.index.lock().sends(name, Some(Sent::Report(told)));
     let done = write(context, name, settled.report, &attempt, seen).await;
+    context.index.lock().sends(name, None);
     take_up(context, (name, lane), (&attempt, before), told, done);
 }
 

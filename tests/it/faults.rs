@@ -1,7 +1,7 @@
 //! What breaks around the operator, and that it ends where it would have ended without.
 
 mod acts;
-mod crashes;
+pub mod crashes;
 mod outages;
 mod play;
 mod races;

@@ -1,5 +1,6 @@
 //! Reports for other tools: where the cluster has a kind for them, and only there.
 
+mod crashes;
 mod crds;
 mod kinds;
 mod others;

@@ -330,14 +330,12 @@ fn the_kinds_are_what_people_and_tools_call_them() {
         "a report is written whole"
     );
     for crd in &all {
-        assert_eq!(
-            crd.content["metadata"]["annotations"]["helm.sh/resource-policy"],
-            "keep"
-        );
-        assert_eq!(
-            crd.content["metadata"]["annotations"]["argocd.argoproj.io/sync-options"],
-            "Prune=false"
-        );
+        let kept = json!({
+            "argocd.argoproj.io/sync-options": "Prune=false",
+            "helm.sh/resource-policy": "keep",
+            "kustomize.toolkit.fluxcd.io/prune": "disabled",
+        });
+        assert_eq!(crd.content["metadata"]["annotations"], kept);
     }
 }
 

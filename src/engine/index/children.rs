@@ -50,6 +50,7 @@ impl Index {
         };
         let (synced, kept) = (self.synced, self.evidence);
         let entry = self.entry(&namespace);
+        let sent = entry.sent_child(&id);
         let child = entry.children.entry(Arc::clone(&id)).or_default();
         if version < child.version {
             return false;
@@ -59,19 +60,22 @@ impl Index {
             return false;
         }
         let as_wanted = child.wanted == Some(live.digest);
+        let ours = as_wanted && sent;
         // Without a wish there is nothing to prove, until there is a plan; it reads what it needs.
         let proof = !as_wanted && child.wanted.is_some() && kept < MOST_EVIDENCE;
         let had = child.evidence.take().is_some();
         child.evidence = proof.then(|| Arc::new(object));
         let recorded = entry.prior.as_ref().and_then(|p| p.written(&id)).map(|r| &r.uid);
         // As wanted, but not the object on record: the report is to be brought up to date.
-        let unrecorded = as_wanted && recorded != Some(&live.uid);
+        let unrecorded = as_wanted && !ours && recorded != Some(&live.uid);
         let concerns = child.wanted.is_some() || recorded.is_some();
         // What keeps it is told, and nothing is done about it.
         let kept_anew = child.live.as_ref().and_then(|l| l.kept.as_ref()) != live.kept.as_ref();
         child.leaving = child.leaving.take().filter(|uid| **uid == live.uid);
         child.live = Some(live);
-        entry.fights.touched(&id.to_string());
+        if !ours {
+            entry.fights.touched(&id.to_string());
+        }
         self.evidence = kept + usize::from(proof) - usize::from(had);
         synced && concerns && (!as_wanted || unrecorded || kept_anew)
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::controls::kind_named;
+use crate::core::object::FIELD_MANAGER;
 use crate::core::select::Labels;
 
 const KIND: &str = "ResourceQuota";
@@ -280,4 +281,87 @@ fn what_an_object_is_is_known_by_its_digest_unless_somebody_put_something_on_it_
 
     index.retries("a", Some(Duration::ZERO));
     assert_eq!(seen(&mut index), None, "something was not as it was thought to be");
+}
+
+/// An index that knows a namespace that a baseline holds, and wants a quota in it.
+fn held(wanted: Digest) -> (Index, ChildId) {
+    let mut index = index();
+    let id = ChildId {
+        kind: kind_named(KIND).unwrap(),
+        name: "security-baseline-compute".to_owned(),
+    };
+    index.namespace_seen(&labelled(1, json!({}), &[]));
+    index.report_seen("a", "r", "1", &BaselineReportStatus::default());
+    index
+        .entry("a")
+        .children
+        .entry(Arc::new(id.clone()))
+        .or_default()
+        .wanted = Some(wanted);
+    index.all_synced();
+    (index, id)
+}
+
+/// The namespace with these labels, of which we wrote those of these keys.
+fn labelled(version: u64, labels: Value, ours: &[&str]) -> Value {
+    let fields: Value = ours.iter().map(|key| (format!("f:{key}"), json!({}))).collect();
+    json!({"metadata": {
+        "name": "a", "uid": "n", "resourceVersion": version.to_string(), "labels": labels,
+        "managedFields": [{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": fields}}}],
+    }})
+}
+
+#[test]
+fn the_echo_of_a_created_object_that_overtakes_the_answer_is_nothing_new_and_anything_else_is() {
+    let kind = kind_named(KIND).unwrap();
+    let asked = Canonical::of(kind, &quota(1, 50)).digest();
+    for (sent, pods, looks) in [(true, 50, false), (true, 5000, true), (false, 50, true)] {
+        let (mut index, id) = held(asked);
+        index.sends("a", sent.then(|| Sent::Child(id)));
+        assert_eq!(index.child_seen(kind, quota(10, pods)), looks, "{sent} {pods}");
+    }
+}
+
+#[test]
+fn the_echo_of_labels_that_overtakes_the_answer_is_nothing_new_and_anything_else_is() {
+    let level = |level: &str| json!({"pod-security.kubernetes.io/enforce": level, "team": "a"});
+    let ours = ["pod-security.kubernetes.io/enforce"];
+    let other = json!({"pod-security.kubernetes.io/enforce": "restricted", "team": "b"});
+    for (now, by, looks) in [
+        (level("restricted"), &ours[..], false),
+        (level("restricted"), &[][..], true),
+        (level("privileged"), &ours[..], true),
+        (other, &ours[..], true),
+    ] {
+        let (mut index, _) = held(Digest::unseen());
+        index.namespace_seen(&labelled(2, json!({"team": "a"}), &[]));
+        let labels = BTreeMap::from([(ours[0].to_owned(), "restricted".to_owned())]);
+        index.sends("a", Some(Sent::Labels(labels)));
+        assert_eq!(
+            index.namespace_seen(&labelled(3, now.clone(), by)),
+            looks,
+            "{now} {by:?}"
+        );
+        index.sends("a", None);
+        assert!(
+            index.namespace_seen(&labelled(4, json!({}), &[])),
+            "it is known as it is now"
+        );
+    }
+}
+
+#[test]
+fn the_echo_of_a_report_that_overtakes_the_answer_is_nothing_new_and_anything_else_is() {
+    let told = |by: &str| {
+        serde_json::from_value::<BaselineReportStatus>(
+            json!({"inventory": [{"kind": "Role", "name": by, "uid": "u", "baseline": "b", "digest": "d"}]}),
+        )
+        .unwrap_or_default()
+    };
+    assert_ne!(meaning(&told("we")), meaning(&told("somebody")));
+    for (by, looks) in [("we", false), ("somebody", true)] {
+        let (mut index, _) = held(Digest::unseen());
+        index.sends("a", Some(Sent::Report(meaning(&told("we")))));
+        assert_eq!(index.report_seen("a", "r", "2", &told(by)), looks, "{by}");
+    }
 }

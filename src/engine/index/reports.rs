@@ -15,6 +15,7 @@ impl Index {
             }
         }
         let changed = entry.report.as_ref().is_none_or(|known| known.meaning != meaning);
+        let changed = changed && !entry.sent_report(&meaning);
         entry.report = Some(ReportEntry {
             uid: uid.into(),
             resource_version: version.into(),

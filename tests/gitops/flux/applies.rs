@@ -73,6 +73,47 @@ async fn a_baseline_that_is_pruned_leaves_everything_that_it_enforced_and_no_ins
     );
 }
 
+/// The CRDs as they are shipped, as files in Git.
+fn shipped_crds() -> Vec<(&'static str, String)> {
+    [
+        "securitybaselines.yaml",
+        "baselinereports.yaml",
+        "baselineexceptions.yaml",
+    ]
+    .map(|file| {
+        let path = crate::stage::file(&format!("crds/{file}"));
+        (file, std::fs::read_to_string(path).unwrap())
+    })
+    .to_vec()
+}
+
+#[tokio::test]
+async fn crds_that_are_pruned_or_whose_kustomization_is_deleted_stay_with_every_baseline() {
+    let (plane, _stage) = own_as_shipped().await;
+    grant(&plane).await;
+    let (flux, set) = (Flux::start(&plane).await, Set::new(&plane, "kinds").await);
+    set.namespace(&plane, "a").await;
+    set.baseline(everything()).await;
+    set.until_enforced(1).await;
+    let baseline = get(&set.admin, "SecurityBaseline", None, &set.name).await.unwrap();
+    let (other, crds) = (("other.yaml", OTHER.to_owned()), shipped_crds());
+    flux.publish("operator", "v1", &[crds.clone(), vec![other.clone()]].concat())
+        .await;
+    flux.kustomization("operator", json!({})).await;
+    flux.until_applied("operator", "v1").await;
+
+    flux.publish("operator", "v2", std::slice::from_ref(&other)).await;
+    flux.until_applied("operator", "v2").await;
+    flux.publish("operator", "v3", &[crds, vec![other]].concat()).await;
+    flux.until_applied("operator", "v3").await;
+    flux.forget("operator").await;
+    // What was in Git beside them is gone.
+    assert_eq!(get(&set.admin, "ConfigMap", Some("default"), "other").await, None);
+    let now = get(&set.admin, "SecurityBaseline", None, &set.name).await.unwrap();
+    assert_eq!(now["metadata"]["uid"], baseline["metadata"]["uid"]);
+    assert!(now["metadata"]["deletionTimestamp"].is_null());
+}
+
 /// The resourceVersions of what the operator created in a namespace, and the generation of the baseline.
 async fn versions(set: &Set, namespace: &str) -> Vec<Value> {
     let mut found = Vec::new();

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use self::writes::{RECREATION, REMOVAL, REPAIR, REPLACEMENT, ROLLOUT, granted};
-pub use self::writes::{Write, matching};
+pub use self::writes::{Write, granted_for_reports, matching};
 use super::acts::{Break, recreated, replaced, steps, undisturbed};
 use super::play::{Ends, Play};
 use crate::oracles::{assert_same_end, forget_ledger};

@@ -32,6 +32,16 @@ pub const OPEN_REPORT: Kind = Kind {
 };
 
 impl Kind {
+    /// Its plural resource name.
+    pub fn plural(self) -> &'static str {
+        self.crd.split_once('.').unwrap().0
+    }
+
+    /// Its API group.
+    pub fn group(self) -> &'static str {
+        self.crd.split_once('.').unwrap().1
+    }
+
     /// Installs it.
     pub async fn install(self, plane: &ControlPlane) {
         let file = published("policyreports", self.module, self.path).unwrap();

@@ -97,12 +97,25 @@ pub fn matching((verb, resource, name): Write, namespace: &str) -> Matching {
     }
 }
 
-/// The groups of reports for other tools. They protect nothing, are made anew out of the namespace's own report at every
-/// start, and this cluster has no kind for them: see `policy_reports`.
+/// The groups of reports for other tools. These clusters have no kind for them: see `policy_reports::crashes`.
 const FOR_OTHER_TOOLS: [&str; 2] = ["openreports.io", "wgpolicyk8s.io"];
+
+fn is_for_other_tools(kind: &Kind) -> bool {
+    FOR_OTHER_TOOLS.contains(&&*kind.group)
+}
 
 /// The kinds of writes that the shipped ClusterRole of the operator allows, but for those of reports for other tools.
 pub fn granted() -> BTreeSet<Kind> {
+    let all = all_granted().into_iter();
+    all.filter(|kind| !is_for_other_tools(kind)).collect()
+}
+
+/// The same of reports for other tools.
+pub fn granted_for_reports() -> BTreeSet<Kind> {
+    all_granted().into_iter().filter(is_for_other_tools).collect()
+}
+
+fn all_granted() -> BTreeSet<Kind> {
     let text = std::fs::read_to_string(install_yaml()).unwrap();
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     let role = documents
@@ -128,6 +141,6 @@ pub fn granted() -> BTreeSet<Kind> {
             }
         }
     }
-    kinds.retain(|kind| kind.is_write() && !FOR_OTHER_TOOLS.contains(&&*kind.group));
+    kinds.retain(Kind::is_write);
     kinds
 }
