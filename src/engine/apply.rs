@@ -13,6 +13,7 @@ use super::Context;
 use super::errors::{Failed, is_unacceptable};
 use super::facts::meta;
 use super::index::{Last, Sent};
+use super::queue::{Key, Lane};
 use super::work::in_time;
 use crate::core::object::{Canonical, Child, ChildId, ChildKind, FIELD_MANAGER, RESERVED_PREFIX};
 use crate::core::plan::{Action, Step};
@@ -133,7 +134,7 @@ async fn put(context: &Context, namespace: &str, id: &ChildId, object: &Value) -
 async fn create(context: &Context, world: &World, child: &Child) -> Result<Effect, Failed> {
     let namespace = &world.namespace.name;
     let written = post(context, namespace, child.id.kind, &child.to_object(namespace), false).await?;
-    Ok(take_up(context, child, written, false))
+    Ok(take_up(context, world, child, written, false))
 }
 
 async fn replace(context: &Context, world: &World, child: &Child, live: &Value) -> Result<Effect, Failed> {
@@ -167,7 +168,7 @@ async fn replace(context: &Context, world: &World, child: &Child, live: &Value) 
     if unchanged {
         false_alarm(context, namespace, Some(&child.id));
     }
-    Ok(take_up(context, child, written, unchanged))
+    Ok(take_up(context, world, child, written, unchanged))
 }
 
 /// Counts a repair that changed nothing. It is logged once for each object, or it would be for ever.
@@ -276,8 +277,15 @@ async fn label(context: &Context, world: &World, labels: &BTreeMap<String, Strin
         Effect::Rewritten
     };
     let mut index = context.index.lock();
-    index.namespace_seen(&written);
+    let holding = index.counting(name);
+    let news = index.namespace_seen(&written);
+    let look = news || index.counting(name) != holding;
     index.answered(name, None, version, effect, context.clock.now());
+    drop(index);
+    if look {
+        // Somebody changed it meanwhile, or other baselines select it by what was written.
+        context.queue.push(Key::Namespace(name.as_str().into()), Lane::Repair);
+    }
     Ok(effect)
 }
 
@@ -301,7 +309,7 @@ fn gone(context: &Context, namespace: &str, id: &ChildId, uid: &str) {
 
 /// Takes up what the API server answered to a write of a child: its echo is then nothing new. Answers whether it is as
 /// it was sent.
-fn take_up(context: &Context, child: &Child, written: Value, unchanged: bool) -> Effect {
+fn take_up(context: &Context, world: &World, child: &Child, written: Value, unchanged: bool) -> Effect {
     let kind = child.id.kind;
     let digest = Canonical::of(kind, &written).digest();
     let effect = if unchanged {
@@ -316,6 +324,10 @@ fn take_up(context: &Context, child: &Child, written: Value, unchanged: bool) ->
         meta(&written, "resourceVersion").to_owned(),
     );
     let mut index = context.index.lock();
+    if index.is_another(&world.namespace) {
+        // The namespace was deleted and made anew meanwhile: what was written went with the old one.
+        return effect;
+    }
     index.child_digested(kind, written, digest);
     index.answered(&namespace, Some(&child.id), &version, effect, context.clock.now());
     effect

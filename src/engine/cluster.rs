@@ -194,11 +194,14 @@ impl Sink for Namespaces {
         let name = meta(&object, "name");
         let mut index = context.index.lock();
         let before = index.counting(name);
-        let look = index.namespace_seen(&object);
+        let news = index.namespace_seen(&object);
         let after = index.counting(name);
+        let moved = before != after;
+        // Also by a label of our own, by which another baseline selects it.
+        let look = news || (moved && index.is_synced());
         let naming = index.exceptions_naming(name);
         drop(index);
-        if before != after {
+        if moved {
             tell(context, before.into_iter().chain(after));
         }
         tell_exceptions(context, naming);
@@ -306,8 +309,8 @@ impl Sink for Reports {
         }
     }
 
-    fn deleted(&self, context: &Context, namespace: &str, name: &str, _: Last<'_>) {
-        if name == BaselineReport::NAME && context.index.lock().report_gone(namespace) {
+    fn deleted(&self, context: &Context, namespace: &str, name: &str, last: Last<'_>) {
+        if name == BaselineReport::NAME && context.index.lock().report_gone(namespace, last) {
             enqueue_report(context, namespace);
         }
     }

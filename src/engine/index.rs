@@ -85,6 +85,8 @@ struct NamespaceEntry {
     version: u64,
     children: LiteMap<Arc<ChildId>, ChildEntry>,
     report: Option<ReportEntry>,
+    /// The resourceVersion of the newest that is known of the report, also if that is its deletion.
+    report_version: u64,
     /// What is on record. It is read from the report once, when the namespace is first seen, and kept here from then on:
     /// what we did counts at once, before a report tells it, and nobody takes it away by changing or deleting the report.
     prior: Option<Record>,
@@ -407,6 +409,13 @@ impl Index {
             return false;
         };
         self.synced && !ours && !excluded && (had_report || self.is_selected(&name, entry))
+    }
+
+    /// Whether there is another namespace of this name by now.
+    pub fn is_another(&self, facts: &NamespaceFacts) -> bool {
+        let entry = self.namespaces.get(facts.name.as_str());
+        let known = entry.and_then(|entry| entry.facts.as_ref());
+        known.is_some_and(|known| known.open(&facts.name).uid != facts.uid)
     }
 
     /// The resourceVersion of a namespace, if it still is as these facts say.

@@ -91,7 +91,11 @@ const MOST_AHEAD: u32 = 4;
 const LAST_TRIES: Duration = Duration::from_secs(1);
 
 /// How many repairs more than else are worked on at a time: they do not wait until something of a rollout is done.
-pub const RESERVED: usize = 8;
+const RESERVED: usize = 8;
+
+/// How many workers it takes besides as many as may be worked on at a time: for [`RESERVED`], and for the one key of another
+/// lane that is worked on however many repairs there are.
+pub const SPARE: usize = RESERVED + 1;
 
 /// How many of [`Lane::Record`] are worked on at a time while something of a rollout is worked on: the last namespaces of
 /// it would else share the API server with the records of all others.
@@ -342,8 +346,12 @@ impl Inner {
     /// Where in a lane the key is that may be taken next, whatever the lane's credit.
     fn first(&self, lane: Lane) -> Option<usize> {
         let full = self.limit.allows();
-        let room = if lane == Lane::Repair { full + RESERVED } else { full };
-        if self.running.len() >= room || (self.closed && !lane.is_of_reports()) {
+        let repairs = self.running.values().filter(|running| running.lane == Lane::Repair);
+        let has_room = match lane {
+            Lane::Repair => repairs.count() < full + RESERVED && self.running.len() < full + SPARE,
+            _ => self.running.len() < full || repairs.count() == self.running.len(),
+        };
+        if !has_room || (self.closed && !lane.is_of_reports()) {
             return None;
         }
         let keys = &self.lanes[lane as usize];

@@ -10,6 +10,7 @@ use kube::api::PostParams;
 use kube::core::PartialObjectMeta;
 use kube::core::request::Request as Resource;
 use kube::{Api, Client};
+use tokio::time::Instant;
 
 use super::Context;
 use super::baselines::PATIENCE;
@@ -40,6 +41,11 @@ const CONFLICT: Duration = Duration::from_millis(200);
 pub async fn report(context: &Arc<Context>, name: &Arc<str>, lane: Lane) {
     if context.index.lock().to_be_let_go(name) {
         return let_go(context, name, lane).await;
+    }
+    // Whoever asked to be left alone means every request.
+    if let Some(wait) = context.index.lock().left_alone(name) {
+        context.queue.push_after(Key::Namespace(name.clone()), lane, wait);
+        return;
     }
     let Some((world, plan)) = observe(context, name, false).await else {
         return;
@@ -78,9 +84,14 @@ pub async fn report(context: &Arc<Context>, name: &Arc<str>, lane: Lane) {
     }
     let before = seen.as_ref().map(|seen| seen.troubles).unwrap_or_default();
     context.index.lock().sends(name, Some(Sent::Report(told)));
+    let began = Instant::now();
     let done = write(context, name, settled.report, &attempt, seen).await;
-    context.index.lock().sends(name, None);
+    let answered = !matches!(done.as_ref().map_err(judge), Err(Failed::Transient(..)));
+    context.queue.answered(answered, began.elapsed());
     take_up(context, (name, lane), (&attempt, before), told, done);
+    if answered {
+        context.index.lock().sends(name, None);
+    }
 }
 
 /// Says in the report of a namespace that the configuration excludes that nobody looks after it any more.
@@ -114,8 +125,12 @@ fn take_up(
         Ok(written) => {
             context.metrics.reports.inc();
             let mut index = context.index.lock();
-            index.report_written(name, &written.uid, &written.version, told, &written.status);
+            let stands = index.report_written(name, &written.uid, &written.version, told, &written.status);
             drop(index);
+            if !stands {
+                let key = Key::Namespace(name.clone());
+                context.queue.push_after(key, Lane::Report, CONFLICT);
+            }
             context.events.drift(name, &written.uid, attempt);
             context.events.troubles(name, &written.uid, before, &written.status);
             policy_reports::follow(context, name, lane, &written.uid, &written.status);
@@ -129,6 +144,9 @@ fn take_up(
         failed @ (Failed::Blocked(_) | Failed::Webhook(_) | Failed::Transient(..)) => {
             context.metrics.status_failures.inc();
             tracing::warn!(namespace = %name, ?failed, "the report could not be written");
+            if let Failed::Transient(_, Some(after)) = failed {
+                context.index.lock().leave_alone(name, after);
+            }
             match failed {
                 Failed::Blocked(_) => REFUSED,
                 failed => failed.wait(RETRY),

@@ -21,7 +21,7 @@ use super::lease::{Candidate, Leadership};
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::policy_reports::{self, PolicyReports};
-use super::queue::{Key, Lane, Queue, RESERVED};
+use super::queue::{Key, Lane, Queue, SPARE};
 use super::watch::{Progress, watch};
 use super::work::worker;
 use crate::core::election::Terms;
@@ -183,7 +183,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
         namespaces.extend(baselines::consider(&context, name).await);
     }
     look_at(&context, namespaces);
-    for _ in 0..usize::from(context.config.workers) + RESERVED {
+    for _ in 0..usize::from(context.config.workers) + SPARE {
         let context = context.clone();
         tasks.spawn(async move {
             worker(context).await;

@@ -113,12 +113,13 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
     count(context, &plan, &run, job);
     rollout(context, name, &plan, &run);
     let now = context.clock.now();
-    let retries = {
+    let (retries, drifted) = {
         let mut index = context.index.lock();
         let drifted = index.update_attempt(name, |attempt| attempt.absorb(&world, &plan, &run.done, now));
         context.metrics.drifted(&drifted);
         index.fought(name, &plan, &run.done, now);
-        index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)))
+        let retries = index.retries(name, run.later.or(run.again.then_some(Duration::ZERO)));
+        (retries, !drifted.is_empty())
     };
     if run.again || run.later.is_some() {
         let wait = match run.later {
@@ -127,7 +128,8 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
         };
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
     }
-    let lane = if job.lane == Lane::Rollout {
+    let failed = run.done.iter().any(|(_, done)| done.is_err());
+    let lane = if job.lane == Lane::Rollout && !failed && !drifted {
         Lane::Record
     } else {
         Lane::Report

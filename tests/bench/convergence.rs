@@ -16,7 +16,7 @@ use crate::support::Stage;
 use crate::support::audit::Mark;
 
 /// At how many connections the reference is tried.
-const CONNECTIONS: [usize; 5] = [4, 8, 16, 32, 64];
+const CONNECTIONS: [usize; 5] = [8, 16, 32, 64, 128];
 /// How long it must be quiet before what was written is counted: longer than a status waits to be written.
 pub const QUIET: Duration = Duration::from_millis(2500);
 /// How many namespaces with each number of connections are enough to choose: several for each connection.

@@ -365,3 +365,36 @@ fn the_echo_of_a_report_that_overtakes_the_answer_is_nothing_new_and_anything_el
         assert_eq!(index.report_seen("a", "r", "2", &told(by)), looks, "{by}");
     }
 }
+
+#[test]
+fn an_answer_to_a_report_that_is_older_than_what_somebody_did_to_it_since_does_not_stand() {
+    let status = BaselineReportStatus::default();
+    let written = |index: &mut Index, version: &str| index.report_written("a", "r", version, meaning(&status), &status);
+    let (mut index, _) = held(Digest::unseen());
+    assert!(written(&mut index, "10"));
+    index.report_seen("a", "r", "12", &status);
+    assert!(!written(&mut index, "11"), "it was changed");
+    assert!(index.knows_report("a", "12"));
+
+    let gone = Last {
+        uid: Some("r"),
+        version: Some("14"),
+    };
+    assert!(index.report_gone("a", gone));
+    assert!(!written(&mut index, "13"), "it was deleted");
+    assert!(index.report("a").is_none());
+    index.reports_listed_anew();
+    assert!(written(&mut index, "1"), "of an etcd that was restored");
+}
+
+#[test]
+fn drift_whose_report_was_written_and_not_answered_is_told_by_its_echo() {
+    let status = BaselineReportStatus::default();
+    for (sent, left) in [(meaning(&status), 0), (Digest::unseen(), 1)] {
+        let (mut index, _) = held(Digest::unseen());
+        index.update_attempt("a", |attempt| attempt.drifted = 1);
+        index.sends("a", Some(Sent::Report(sent)));
+        index.report_seen("a", "r", "2", &status);
+        assert_eq!(index.attempt("a").drifted, left);
+    }
+}

@@ -14,8 +14,13 @@ impl Index {
                 return false;
             }
         }
-        let changed = entry.report.as_ref().is_none_or(|known| known.meaning != meaning);
-        let changed = changed && !entry.sent_report(&meaning);
+        entry.report_version = entry.report_version.max(version_number(version));
+        let ours = entry.sent_report(&meaning);
+        if ours {
+            // Also if its answer never comes.
+            entry.attempt.told();
+        }
+        let changed = !ours && entry.report.as_ref().is_none_or(|known| known.meaning != meaning);
         entry.report = Some(ReportEntry {
             uid: uid.into(),
             resource_version: version.into(),
@@ -41,7 +46,8 @@ impl Index {
         report.is_some_and(|report| report.resource_version == *version)
     }
 
-    /// Takes up the report that we wrote, and what it means.
+    /// Takes up the report that we wrote, and what it means. Answers whether it still stands: somebody may have changed or
+    /// deleted it meanwhile.
     pub fn report_written(
         &mut self,
         namespace: &str,
@@ -49,18 +55,24 @@ impl Index {
         version: &str,
         told: Digest,
         status: &BaselineReportStatus,
-    ) {
+    ) -> bool {
         let (entry, pools) = self.entry_and_pools(namespace);
+        // What was new is written; what failed is kept until it is tried again.
+        entry.attempt.told();
+        entry.reported = Some(Instant::now());
+        entry.prior = Some(Record::close(facts::prior(status), pools));
+        let stands = version_number(version) >= entry.report_version;
+        if !stands {
+            return false;
+        }
+        entry.report_version = version_number(version);
         entry.report = Some(ReportEntry {
             uid: uid.into(),
             resource_version: version.into(),
             meaning: told,
             troubles: Troubles::of(status),
         });
-        entry.prior = Some(Record::close(facts::prior(status), pools));
-        entry.reported = Some(Instant::now());
-        // What was new is written; what failed is kept until it is tried again.
-        entry.attempt.told();
+        true
     }
 
     /// How long the namespace's next report waits: somebody who breaks things a hundred times a second is repaired each
@@ -75,17 +87,22 @@ impl Index {
     /// Notes that the reports were listed anew: what the list shows is what is, also if its versions are older (an etcd
     /// that was restored from a copy).
     pub fn reports_listed_anew(&mut self) {
-        for report in self.namespaces.values_mut().filter_map(|e| e.report.as_mut()) {
-            report.resource_version = Version::Number(0);
+        for entry in self.namespaces.values_mut() {
+            entry.report_version = 0;
+            if let Some(report) = &mut entry.report {
+                report.resource_version = Version::Number(0);
+            }
         }
     }
 
     /// Notes that a report is gone. Answers whether its namespace is to be looked at.
-    pub fn report_gone(&mut self, namespace: &str) -> bool {
+    pub fn report_gone(&mut self, namespace: &str, last: Last<'_>) -> bool {
         let synced = self.synced;
         let Some(entry) = self.namespaces.get_mut(namespace) else {
             return false;
         };
+        let version = last.version.map(version_number).unwrap_or_default();
+        entry.report_version = entry.report_version.max(version);
         let had = entry.report.take().is_some();
         let looks = synced && had && entry.facts.is_some();
         self.forget_if_empty(namespace);

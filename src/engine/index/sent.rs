@@ -4,6 +4,7 @@
 use super::*;
 
 /// A write that was sent to a namespace, and not answered yet. There is one at a time: a namespace is worked on by one worker.
+/// (Policy reports are written beside it, and known elsewhere.)
 pub enum Sent {
     /// This object, as it is wanted.
     Child(ChildId),
@@ -14,7 +15,7 @@ pub enum Sent {
 }
 
 impl Sent {
-    /// What a step of a plan sends. (That an object goes is told by [`Index::child_leaves`].)
+    /// What a step of a plan sends. (What a deletion echoes is looked at: something else may be there by then.)
     pub fn of(step: &Step) -> Option<Self> {
         match step {
             Step::Create(child) | Step::Replace { child, .. } | Step::Recreate { child, .. } => {

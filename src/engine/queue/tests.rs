@@ -137,9 +137,40 @@ async fn repairs_do_not_wait_for_what_is_worked_on_already() {
     queue.push(key("drifted"), Lane::Repair);
     assert_eq!(name(&queue.next().await), "drifted");
     queue.done(&first);
-    // The repair still runs.
+    // The repair still runs, and no more than one of another lane beside it.
+    assert_eq!(name(&queue.next().await), "b");
     let waits = tokio::time::timeout(Duration::from_secs(5), queue.next());
     assert!(waits.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_repairs_there_are_one_key_of_another_lane_is_worked_on() {
+    let queue = Queue::new(2);
+    for i in 0..100 {
+        queue.push(key(&format!("repair-{i}")), Lane::Repair);
+    }
+    let mut running = VecDeque::new();
+    let fill = async |running: &mut VecDeque<Job>| {
+        while let Ok(job) = tokio::time::timeout(Duration::from_millis(1), queue.next()).await {
+            running.push_back(job);
+        }
+    };
+    fill(&mut running).await;
+    assert_eq!(running.len(), 2 + RESERVED);
+    for name in ["rollout", "report"] {
+        queue.push(key(name), if name == "rollout" { Lane::Rollout } else { Lane::Report });
+        fill(&mut running).await;
+        let others = |job: &Job| job.lane != Lane::Repair;
+        assert_eq!(running.iter().filter(|job| others(job)).count(), 1, "{name}");
+        // As workers do: what was taken first is done first, and the next repair begins.
+        while let Some(job) = running.pop_front() {
+            queue.done(&job);
+            if others(&job) {
+                break;
+            }
+            fill(&mut running).await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,7 +290,7 @@ async fn many_workers_share_the_queue_without_losing_a_key() {
         })
         .collect();
     for i in 0..500 {
-        queue.push(key(&i.to_string()), Lane::ALL[i % 4]);
+        queue.push(key(&i.to_string()), Lane::ALL[i % Lane::ALL.len()]);
     }
     tokio::time::timeout(Duration::from_secs(10), async {
         while seen.lock().len() < 500 {

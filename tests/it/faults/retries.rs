@@ -237,6 +237,8 @@ async fn drift_is_on_record_once_though_the_reply_to_its_report_was_lost() {
     let report = get(&play.set.admin, "BaselineReport", Some(&namespace), "baseline")
         .await
         .unwrap();
+    assert_eq!(report["status"]["drift"]["total"], 3, "{report}");
+    assert_eq!(report["status"]["drift"]["repaired"], 3, "{report}");
     let records = report["status"]["drift"]["records"].as_array().unwrap();
     let once: BTreeSet<String> = records.iter().map(Value::to_string).collect();
     assert_eq!(once.len(), records.len(), "{records:#?}");
