@@ -317,7 +317,7 @@ fn the_echo_of_a_created_object_that_overtakes_the_answer_is_nothing_new_and_any
     let asked = Canonical::of(kind, &quota(1, 50)).digest();
     for (sent, pods, looks) in [(true, 50, false), (true, 5000, true), (false, 50, true)] {
         let (mut index, id) = held(asked);
-        index.sends("a", sent.then(|| Sent::Child(id)));
+        index.sends("a", sent.then_some(Sent::Child(id)));
         assert_eq!(index.child_seen(kind, quota(10, pods)), looks, "{sent} {pods}");
     }
 }
