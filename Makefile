@@ -108,7 +108,7 @@ test-gitops: need-cargo need-go controlplane ## Let the real Flux and Argo CD ap
 	@command -v redis-server >/dev/null || \
 	  { echo 'redis-server is needed and was not found on the PATH; on Debian: apt install redis-server' >&2; exit 1; }
 	@echo 'Building kustomize-controller and parts of Argo CD from source (10 to 20 minutes the first time, then cached in ~/.cache) ...'
-	@$(with-kubectl); export FLUX=$(call tool,flux) ARGOCD=$(call tool,argocd)/argocd; \
+	@$(with-kubectl); export FLUX=$(call tool,flux) ARGOCD=$(call tool,argocd)/argocd KUSTOMIZE=$(call tool,kustomize); \
 	$(CARGO) test --locked --test gitops -- --test-threads=$(TEST_THREADS)
 
 # Built optimised, the operator too. Cargo's own test harness has no part in it.

@@ -39,6 +39,8 @@ fn of_version(spec: &Value, version: &Value) -> KindSchema {
     content["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     content["properties"]["apiVersion"] = json!({"enum": [format!("{group}/{name}")]});
     content["properties"]["kind"] = json!({"enum": [&kind]});
+    // A CRD says nothing of it, or only of the name: the rest of it is every kind's.
+    content["properties"]["metadata"] = json!({"type": "object"});
     // A file is checked before an API server gives it a status, and says itself what it is.
     content["required"] = json!(["apiVersion", "kind", "metadata", "spec"]);
     if content["properties"]["spec"].is_null() {
@@ -100,6 +102,7 @@ mod tests {
         let baseline = &all[0].content;
         assert_eq!(baseline["additionalProperties"], false);
         assert_eq!(baseline["properties"]["kind"]["enum"][0], "SecurityBaseline");
+        assert_eq!(baseline["properties"]["metadata"], json!({"type": "object"}));
         let spec = &baseline["properties"]["spec"]["properties"];
         assert_eq!(spec["networkIsolation"]["additionalProperties"], false);
         // A map of quantities is no list of fields.

@@ -266,7 +266,7 @@ const LABELS: [&str; 4] = [
 ];
 
 /// Keeps Argo CD from refreshing an application whenever one of its namespaces' children is touched.
-const IGNORE_UPDATES: &str = "argocd.argoproj.io/ignore-resource-updates";
+pub const IGNORE_UPDATES: &str = "argocd.argoproj.io/ignore-resource-updates";
 
 fn annotations() -> Map<String, Value> {
     Map::from_iter([(IGNORE_UPDATES.to_owned(), Value::from("true"))])

@@ -23,7 +23,7 @@ use super::queue::{Key, Lane};
 use super::work::{in_time, observe};
 use crate::api::v1alpha1::{BaselineReport, BaselineReportFields, BaselineReportStatus};
 use crate::core::gate;
-use crate::core::object::{Digest, FIELD_MANAGER};
+use crate::core::object::{Digest, FIELD_MANAGER, IGNORE_UPDATES};
 use crate::core::settle::{Attempt, continued, excluded, meaning, settle};
 
 /// The pause before a report that could not be written is tried again; a longer one where it was refused.
@@ -175,6 +175,7 @@ async fn write(
     let api: Api<BaselineReport> = Api::namespaced(context.client.clone(), namespace);
     let mut report = BaselineReport::new(BaselineReport::NAME, BaselineReportFields {});
     report.metadata.labels = Some(labels());
+    report.metadata.annotations = Some([(IGNORE_UPDATES.to_owned(), "true".to_owned())].into());
     let Some(seen) = seen else {
         report.status = Some(status.clone());
         let body = serde_json::to_vec(&report).map_err(kube::Error::SerdeError)?;

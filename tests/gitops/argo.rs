@@ -4,6 +4,7 @@ mod actions;
 mod namespaces;
 mod sets;
 mod syncs;
+mod whole;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -34,13 +35,16 @@ pub struct Argo {
     processes: Vec<(&'static str, Process)>,
     dir: TempDir,
     admin: Client,
+    /// Where the repo-server is reached.
+    repo_server: u16,
 }
 
 impl Argo {
     /// Installs Argo CD's CRDs and settings, ours among them, and starts what syncs Applications.
     pub async fn start(plane: &ControlPlane) -> Self {
         let mut argo = Self::installed(plane).await;
-        let [redis, repository, metrics, more_metrics] = std::array::from_fn(|_| free_port().unwrap());
+        let [redis, metrics, more_metrics] = std::array::from_fn(|_| free_port().unwrap());
+        let repository = argo.repo_server;
         let program = built("ARGOCD");
         let args = format!("--port {redis} --bind 127.0.0.1 --appendonly no");
         argo.run(plane, "redis", Path::new("redis-server"), &args);
@@ -57,16 +61,23 @@ impl Argo {
         argo
     }
 
-    /// The same, and starts what makes Applications.
+    /// The same of what makes Applications alone.
     pub async fn sets(plane: &ControlPlane) -> Self {
         let mut argo = Self::installed(plane).await;
+        argo.make_applications(plane);
+        argo
+    }
+
+    /// Starts what makes Applications of ApplicationSets.
+    pub fn make_applications(&mut self, plane: &ControlPlane) {
         let [metrics, probes, webhook] = std::array::from_fn(|_| free_port().unwrap());
         let args = format!(
             "applicationset-controller --namespace {NAMESPACE} --metrics-addr 127.0.0.1:{metrics} \
-             --probe-addr 127.0.0.1:{probes} --webhook-addr 127.0.0.1:{webhook} --argocd-repo-server 127.0.0.1:1"
+             --probe-addr 127.0.0.1:{probes} --webhook-addr 127.0.0.1:{webhook} \
+             --argocd-repo-server 127.0.0.1:{}",
+            self.repo_server
         );
-        argo.run(plane, "applicationset-controller", &built("ARGOCD"), &args);
-        argo
+        self.run(plane, "applicationset-controller", &built("ARGOCD"), &args);
     }
 
     async fn installed(plane: &ControlPlane) -> Self {
@@ -90,6 +101,7 @@ impl Argo {
             processes: Vec::new(),
             dir,
             admin: plane.admin().await.unwrap(),
+            repo_server: free_port().unwrap(),
         }
     }
 
@@ -97,7 +109,13 @@ impl Argo {
         let dir = self.dir.path();
         let args: Vec<&str> = args.split_whitespace().collect();
         let (socket, home) = (dir.join("ask-pass.sock"), dir.join("gnupg"));
-        let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
+        let kustomize = built("KUSTOMIZE");
+        let path = format!(
+            "{}:{}:{}",
+            dir.display(),
+            kustomize.display(),
+            std::env::var("PATH").unwrap()
+        );
         let env: [(&str, &OsStr); 8] = [
             ("PATH", path.as_ref()),
             ("KUBECONFIG", plane.admin_kubeconfig().as_os_str()),
@@ -131,10 +149,14 @@ impl Argo {
         self.dir.path().join("repository")
     }
 
-    /// Commits files: exactly these are in the repository then.
+    /// Where Argo CD finds the repository.
+    pub fn url(&self) -> String {
+        format!("file://{}", self.repository().display())
+    }
+
+    /// Commits files: exactly these are in the repository then, beside its folders.
     pub fn commit(&self, files: &[(&str, String)]) {
         let repository = self.repository();
-        let git = |args: &[&str]| run(&repository, "git", args);
         for entry in std::fs::read_dir(&repository).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
@@ -144,6 +166,29 @@ impl Argo {
         for (name, text) in files {
             std::fs::write(repository.join(name), text).unwrap();
         }
+        self.commit_all();
+    }
+
+    /// Commits folders of this project as they are.
+    pub fn commit_folders(&self, folders: &[&str]) {
+        for folder in folders {
+            let from = file(folder);
+            run(&self.repository(), "cp", &["--recursive", from.to_str().unwrap(), "."]);
+        }
+        self.commit_all();
+    }
+
+    /// Commits a file of the repository as it is made of what it was.
+    pub fn rewrite(&self, path: &str, change: impl FnOnce(String) -> String) {
+        let path = self.repository().join(path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, change(text)).unwrap();
+        self.commit_all();
+    }
+
+    fn commit_all(&self) {
+        let repository = self.repository();
+        let git = |args: &[&str]| run(&repository, "git", args);
         git(&["add", "--all"]);
         git(&[
             "-c",
@@ -173,7 +218,7 @@ impl Argo {
         let mut all = json!({
             "project": "default",
             "source": {
-                "repoURL": format!("file://{}", self.repository().display()),
+                "repoURL": self.url(),
                 "targetRevision": "main",
                 "path": ".",
             },

@@ -44,6 +44,7 @@ async fn the_examples_are_taken_by_the_api_server_in_its_strictest_mood() {
         "argocd/project.yaml",
         "argocd/applicationsets.yaml",
         "flux/production.yaml",
+        "flux/staging.yaml",
     ] {
         let text = std::fs::read_to_string(file("config/gitops").join(path)).unwrap();
         taken(&plane, &text).await;

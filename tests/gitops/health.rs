@@ -1,5 +1,8 @@
 //! What kstatus (and so Flux) and Argo CD make of every state.
 
+use std::collections::BTreeSet;
+
+use security_baseline_operator::core::status::STALLED_REASONS;
 use serde_json::Value;
 
 use crate::lua::{SETTINGS, write_fixtures};
@@ -28,6 +31,31 @@ fn row(state: &State, kstatus: &str, argo: &Value) -> Vec<String> {
     ]
 }
 
+/// Why a report's `Ready` is as it is.
+const REPORT_REASONS: [&str; 7] = [
+    "Blocked",
+    "Compliant",
+    "Drifted",
+    "Excluded",
+    "NotSelected",
+    "Pending",
+    "Weakened",
+];
+
+/// Sees that a condition was met for each of its reasons.
+fn covers(all: &[State], kind: &str, type_: &str, reasons: &[&str]) {
+    let its = all.iter().filter(|state| state.object["kind"] == kind);
+    let met: BTreeSet<String> = its
+        .filter_map(|state| condition(&state.object, type_)["reason"].as_str().map(str::to_owned))
+        .collect();
+    for reason in reasons {
+        assert!(
+            met.contains(*reason),
+            "no {kind} is {type_} because of {reason}: {met:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn flux_and_argo_cd_read_every_state_as_the_documentation_says() {
     let plane = ControlPlane::start().await.unwrap();
@@ -40,6 +68,9 @@ async fn flux_and_argo_cd_read_every_state_as_the_documentation_says() {
             .iter()
             .position(|k| state.object["kind"] == **k)
     });
+
+    covers(&all, "SecurityBaseline", "Stalled", &STALLED_REASONS);
+    covers(&all, "BaselineReport", "Ready", &REPORT_REASONS);
 
     let objects: Vec<Value> = all.iter().map(|state| state.object.clone()).collect();
     let (kstatus, argo) = (tools::kstatus(&objects), tools::argo(&file(SETTINGS), &objects));

@@ -120,7 +120,7 @@ fn actions_are_offered_and_do_as_their_fixtures_say_by_the_files_and_by_the_patc
             assert_eq!(made, expected, "{settings}: {test}");
             checked += 1;
         }
-        assert_eq!(checked, 3);
+        assert_eq!(checked, 4);
     }
 }
 

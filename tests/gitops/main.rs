@@ -1,7 +1,7 @@
 //! `make test-gitops`: baselines under Flux and Argo CD, with the real programs on a real control plane.
 //!
 //! The Makefile builds the tools and says where they are: `FLUX` is a folder with `kustomize-controller` and `kstatus`,
-//! `ARGOCD` is an executable of parts of Argo CD; it needs `redis-server` and `git`, which are the machine's own.
+//! `ARGOCD` is an executable of parts of Argo CD, `KUSTOMIZE` a folder with what it renders with; it needs `redis-server` and `git`, which are the machine's own.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -18,6 +18,7 @@ mod examples;
 mod exceptions;
 mod flux;
 mod health;
+mod labels;
 mod lua;
 mod process;
 mod states;

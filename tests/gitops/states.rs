@@ -62,7 +62,7 @@ pub async fn all(plane: &ControlPlane) -> Vec<State> {
         .unwrap();
     let mut states = vec![state("new, and not looked at yet", found)];
     let early = exceptions::unseen(plane).await;
-    let stage = play(plane).await;
+    let mut stage = play(plane).await;
     states.push(state("selects nothing", unseen.until("Ready", "True").await));
     states.extend(audit(plane).await);
     states.extend(rollout(plane).await);
@@ -72,6 +72,7 @@ pub async fn all(plane: &ControlPlane) -> Vec<State> {
     states.push(early);
     states.extend(exceptions::all(plane).await);
     states.push(stop(&unseen, &stage).await);
+    states.push(excluded(plane, &mut stage).await);
     states
 }
 
@@ -116,11 +117,13 @@ async fn audit(plane: &ControlPlane) -> Vec<State> {
 /// A rollout that takes its time, and a change that waits and is confirmed.
 async fn rollout(plane: &ControlPlane) -> Vec<State> {
     let paced = Set::new(plane, "paced").await;
-    paced.aged(&paced.namespaces(plane, 6).await).await;
+    let waiting = paced.namespaces(plane, 6).await;
+    paced.aged(&waiting).await;
     let mut slowly = pods("Enforce", 5);
     slowly["rollout"] = json!({"maxNamespacesPerMinute": 3});
     paced.baseline(slowly).await;
     let reconciling = because(&paced, "Reconciling", "Progressing").await;
+    let pending = report(&paced, &waiting[5], "Pending").await;
 
     let set = Set::new(plane, "rollout").await;
     let namespaces = set.namespaces(plane, 12).await;
@@ -138,6 +141,7 @@ async fn rollout(plane: &ControlPlane) -> Vec<State> {
         state("waits for a confirmation", waits),
         state("enforced", ready),
         state("of a namespace that is as declared", compliant),
+        state("of a namespace that waits for its turn", pending),
     ]
 }
 
@@ -169,6 +173,11 @@ async fn tenants(plane: &ControlPlane) -> Vec<State> {
     }
     contested.until("Contested", "True").await;
     let fought_over = because(&contested, "Ready", "Enforced").await;
+    let named = contested
+        .report_until(&namespace, "tells of the fight", |r| {
+            condition(r, "Contested")["status"] == "True" && condition(r, "Ready")["reason"] == "Compliant"
+        })
+        .await;
 
     let degraded = Set::new(plane, "degraded").await;
     let namespaces = degraded.namespaces(plane, 5).await;
@@ -188,12 +197,16 @@ async fn tenants(plane: &ControlPlane) -> Vec<State> {
     because(&weakened, "Degraded", "Weakened").await;
     let undone = because(&weakened, "Ready", "Enforced").await;
     let told = report(&weakened, &namespace, "Weakened").await;
+    delete(&weakened.admin, "SecurityBaseline", None, &weakened.name).await;
+    let nobodys = report(&weakened, &namespace, "NotSelected").await;
     vec![
         state("contested: somebody undoes repairs", fought_over),
         state("degraded: a few namespaces are blocked", tolerated),
         state("of a namespace that is blocked", blocked),
         state("degraded: weakened from beside it", undone),
         state("of a namespace that is weakened", told),
+        state("of a namespace that is fought over", named),
+        state("of a namespace that no baseline holds any more", nobodys),
     ]
 }
 
@@ -285,5 +298,27 @@ async fn stop(set: &Set, stage: &Stage) -> State {
     state(
         "the operator's emergency stop is on",
         because(set, "Stalled", "Stopped").await,
+    )
+}
+
+/// The report of a namespace that the configuration excludes since.
+async fn excluded(plane: &ControlPlane, stage: &mut Stage) -> State {
+    let file = stage.config_file();
+    let mut config: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    config["stop"] = json!(false);
+    let set = Set::new(plane, "excluded").await;
+    let namespace = set.namespace(plane, "a").await;
+    set.baseline(pods("Audit", 5)).await;
+    std::fs::write(&file, config.to_string()).unwrap();
+    report(&set, &namespace, "Drifted").await;
+    config["excludedNamespaces"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!(namespace));
+    std::fs::write(&file, config.to_string()).unwrap();
+    stage.restart(plane).await.unwrap();
+    state(
+        "of a namespace that the configuration excludes",
+        report(&set, &namespace, "Excluded").await,
     )
 }

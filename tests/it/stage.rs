@@ -81,6 +81,7 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "Event" => ("events.k8s.io", "v1", "events"),
         "PolicyReport" => ("wgpolicyk8s.io", "v1alpha2", "policyreports"),
         "Report" => ("openreports.io", "v1alpha1", "reports"),
+        "Deployment" => ("apps", "v1", "deployments"),
         "Lease" => ("coordination.k8s.io", "v1", "leases"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         other => panic!("the tests know no kind {other}"),

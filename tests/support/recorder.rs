@@ -4,7 +4,11 @@
 mod declared;
 mod weaker;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
@@ -42,6 +46,8 @@ pub struct State {
     pub name: String,
     /// The resourceVersion of the write. In one cluster they count up over all kinds.
     pub version: u64,
+    /// When it was seen, a few milliseconds after the write.
+    pub seen: Instant,
     /// The object, without `managedFields`; nothing if the write deleted it.
     pub object: Option<Value>,
 }
@@ -194,6 +200,7 @@ async fn list(api: &Api<DynamicObject>, kind: &str, kept: &Mutex<Kept>, again: b
             namespace,
             name,
             version: version.parse()?,
+            seen: Instant::now(),
             object: None,
         });
     }
@@ -273,6 +280,7 @@ fn state(kind: &str, mut object: DynamicObject, deleted: bool) -> Result<State> 
         namespace: object.metadata.namespace.clone().unwrap_or_else(|| name.clone()),
         name,
         version: version.parse()?,
+        seen: Instant::now(),
         object: (!deleted).then(|| serde_json::to_value(&object)).transpose()?,
     })
 }

@@ -3,11 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::argo::{Argo, PATIENCE, warns};
+use crate::labels::{ENFORCE, History};
 use crate::stage::{LABEL, Set, api, condition, get, own_as_shipped};
 use crate::support::recorder::Recorder;
 use crate::support::{ControlPlane, Stage, watch_until};
-
-const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
 struct Play {
     plane: ControlPlane,
@@ -16,6 +15,8 @@ struct Play {
     recorder: Recorder,
     set: Set,
     namespace: String,
+    /// The level that is to be enforced in it.
+    level: &'static str,
 }
 
 /// A baseline, and a namespace that is not there yet.
@@ -35,6 +36,7 @@ async fn play(prefix: &str) -> Play {
         recorder,
         set,
         namespace,
+        level: "baseline",
     }
 }
 
@@ -58,21 +60,14 @@ impl Play {
     async fn held(&self) {
         self.set.until_enforced(1).await;
         self.set
-            .labels_until(&self.namespace, "are as declared", |l| l[ENFORCE] == "baseline")
+            .labels_until(&self.namespace, "are as declared", |l| l[ENFORCE] == self.level)
             .await;
         crate::oracles::settled(&self.plane, &self.set).await;
     }
 
-    /// The levels that were enforced in the namespace from write to write since a version.
-    async fn levels(&self, since: u64) -> Vec<Value> {
-        self.recorder.caught_up().await.unwrap();
-        let its = |s: &crate::support::recorder::State| {
-            s.kind == "Namespace" && s.name == self.namespace && s.version > since
-        };
-        let states = self.recorder.states().into_iter().filter(its);
-        states
-            .map(|s| s.object.unwrap()["metadata"]["labels"][ENFORCE].clone())
-            .collect()
+    /// The level that was enforced in the namespace from write to write since a version.
+    async fn levels(&self, since: u64) -> History {
+        History::of(&self.recorder, &self.namespace, ENFORCE, since).await
     }
 
     /// Has Argo CD look again and again, and sees that nobody writes to the namespace.
@@ -81,9 +76,28 @@ impl Play {
         for _ in 0..4 {
             self.argo.refresh("tenants").await;
         }
-        assert_eq!(self.levels(since).await, Vec::<Value>::new());
+        assert_eq!(self.levels(since).await.values(), Vec::<&str>::new());
         let live = get(&self.set.admin, "Namespace", None, &self.namespace).await.unwrap();
-        assert_eq!(live["metadata"]["labels"][ENFORCE], "baseline");
+        assert_eq!(live["metadata"]["labels"][ENFORCE], self.level);
+    }
+
+    /// An object of the namespace, as it stands in Git.
+    fn something(&self, name: &str) -> (&'static str, String) {
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": self.namespace}});
+        ("something.yaml", object.to_string())
+    }
+
+    /// Has something else synced, and sees that the level is never another one meanwhile.
+    async fn holds_through_a_sync(&self, files: &[(&'static str, String)]) {
+        let since = self.recorder.version().await.unwrap();
+        self.argo.commit(&[files, &[self.something("other")][..]].concat());
+        self.argo.refresh("tenants").await;
+        self.set.present("ConfigMap", &self.namespace, "other").await;
+        self.argo.until_synced("tenants").await;
+        let levels = self.levels(since).await;
+        let levels = levels.values();
+        assert!(levels.iter().all(|level| *level == self.level), "{levels:?}");
     }
 }
 
@@ -96,17 +110,22 @@ async fn with_ignored_differences_that_a_sync_respects_a_weaker_label_in_git_is_
     play.held().await;
     play.argo.until_synced("tenants").await;
     play.at_rest().await;
-    // Also when something else is synced.
-    let other =
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": play.namespace}});
-    let since = play.recorder.version().await.unwrap();
-    play.argo
-        .commit(&[("namespace.yaml", play.in_git()), ("other.yaml", other.to_string())]);
-    play.argo.refresh("tenants").await;
-    play.set.present("ConfigMap", &play.namespace, "other").await;
-    play.argo.until_synced("tenants").await;
-    let levels = play.levels(since).await;
-    assert!(levels.iter().all(|level| level == "baseline"), "{levels:?}");
+    play.holds_through_a_sync(&[("namespace.yaml", play.in_git())]).await;
+}
+
+#[tokio::test]
+async fn the_same_level_in_git_or_a_stricter_one_is_left_by_both_without_anything_being_ignored() {
+    for level in ["baseline", "restricted"] {
+        let mut play = play("agrees").await;
+        play.level = level;
+        let git = play.in_git().replace("privileged", level);
+        play.argo.commit(&[("namespace.yaml", git.clone())]);
+        play.argo.application("tenants", &json!({})).await;
+        play.held().await;
+        play.argo.until_synced("tenants").await;
+        play.at_rest().await;
+        play.holds_through_a_sync(&[("namespace.yaml", git)]).await;
+    }
 }
 
 #[tokio::test]
@@ -124,9 +143,9 @@ async fn without_them_self_heal_writes_the_weaker_label_again_and_again_and_the_
     let since = play.recorder.version().await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(30)).await;
     let levels = play.levels(since).await;
-    println!("told after {:?}; then in 30 s: {levels:?}", begun.elapsed());
+    println!("told after {:?}; then in 30 s: {:?}", begun.elapsed(), levels.values());
     // Argo CD waits longer from heal to heal: it is no storm.
-    assert!(levels.len() < 30, "{levels:?}");
+    assert!(levels.weak_times("privileged") <= 6, "{:?}", levels.values());
     // Git says nothing of the label any more: the fight is over, and the operator's holds.
     let mut quiet: Value = serde_saphyr::from_str(&play.in_git()).unwrap();
     quiet["metadata"]["labels"].as_object_mut().unwrap().remove(ENFORCE);
@@ -140,9 +159,7 @@ async fn without_them_self_heal_writes_the_weaker_label_again_and_again_and_the_
 #[tokio::test]
 async fn managed_namespace_metadata_is_left_alone_where_it_says_nothing_of_pod_security() {
     let play = play("managed").await;
-    let object =
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "some", "namespace": play.namespace}});
-    play.argo.commit(&[("some.yaml", object.to_string())]);
+    play.argo.commit(&[play.something("some")]);
     let labels = json!({LABEL: play.set.name});
     play.argo
         .application(
@@ -156,6 +173,8 @@ async fn managed_namespace_metadata_is_left_alone_where_it_says_nothing_of_pod_s
     play.held().await;
     play.argo.until_synced("tenants").await;
     play.at_rest().await;
+    // Argo CD applies that metadata at every sync, with force.
+    play.holds_through_a_sync(&[]).await;
 }
 
 #[tokio::test]
@@ -164,12 +183,8 @@ async fn what_the_operator_creates_is_told_as_orphaned_unless_the_project_ignore
     let labels = json!({LABEL: play.set.name});
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": play.namespace, "labels": labels}});
-    let object =
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "some", "namespace": play.namespace}});
-    play.argo.commit(&[
-        ("namespace.yaml", namespace.to_string()),
-        ("some.yaml", object.to_string()),
-    ]);
+    play.argo
+        .commit(&[("namespace.yaml", namespace.to_string()), play.something("some")]);
     play.argo.project(&json!({"orphanedResources": {"warn": true}})).await;
     play.argo
         .application("tenants", &json!({"destination": {"namespace": play.namespace}}))

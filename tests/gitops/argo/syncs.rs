@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::argo::{Argo, soon};
 use crate::flux::in_git;
-use crate::stage::{BINARY, LABEL, Set, condition, get, merge};
+use crate::stage::{BINARY, LABEL, Set, condition, get, merge, own_as_shipped};
 use crate::support::recorder::{Declared, Recorder};
 use crate::support::{ControlPlane, Stage, install_yaml};
 
@@ -177,4 +177,73 @@ async fn argo_cd_syncs_what_is_shipped_and_then_baselines_heals_them_and_prunes_
     .await;
     assert_eq!(kind.unwrap()["metadata"]["deletionTimestamp"], Value::Null);
     assert!(get(&set.admin, "SecurityBaseline", None, &other).await.is_some());
+}
+
+/// Something that is to come after the baselines.
+fn after(name: &str) -> (&'static str, String) {
+    let metadata = json!({"name": name, "namespace": "default", "annotations": {"argocd.argoproj.io/sync-wave": "2"}});
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+    ("after.yaml", object.to_string())
+}
+
+#[tokio::test]
+async fn the_wave_after_a_baseline_waits_while_it_is_suspended_and_where_syncs_are_retried_until_it_is_confirmed() {
+    let (plane, _stage) = own_as_shipped().await;
+    let (argo, set) = (Argo::start(&plane).await, Set::new(&plane, "waves").await);
+    argo.project(&json!({})).await;
+    let namespaces = set.namespaces(&plane, 12).await;
+    set.aged(&namespaces).await;
+    let quota = |mode: &str, suspend: bool| {
+        let mut spec = spec(&set);
+        spec["mode"] = json!(mode);
+        if suspend {
+            spec["suspend"] = json!(true);
+        }
+        spec
+    };
+    let there = async |name: &str| get(&set.admin, "ConfigMap", Some("default"), name).await.is_some();
+    let phase = |a: &Value| a["status"]["operationState"]["phase"].clone();
+
+    // Suspended by hand, of which Git says nothing.
+    set.baseline(quota("Audit", true)).await;
+    argo.commit(&[
+        ("baseline.yaml", later(&set.name, &quota("Audit", false))),
+        after("one"),
+    ]);
+    let retried = json!({"syncPolicy": {"retry": {"limit": -1, "backoff": {"duration": "1s", "factor": 1}}}});
+    argo.application("all", &retried).await;
+    argo.until("all", "waits for the suspended baseline", |a| {
+        a["status"]["health"]["status"] == "Suspended" && phase(a) == "Running"
+    })
+    .await;
+    assert!(!there("one").await);
+    let resume = json!({"spec": {"suspend": false}});
+    merge(&set.admin, "SecurityBaseline", None, &set.name, resume)
+        .await
+        .unwrap();
+    argo.until_synced("all").await;
+    assert!(there("one").await);
+
+    // What newly enforces much waits for a person, and what comes after it does too.
+    argo.commit(&[
+        ("baseline.yaml", later(&set.name, &quota("Enforce", false))),
+        after("two"),
+    ]);
+    argo.refresh("all").await;
+    let waits = set
+        .baseline_until(&set.name, "waits for a confirmation", |b| {
+            condition(b, "Stalled")["reason"] == "AwaitingConfirmation"
+        })
+        .await;
+    argo.until("all", "is degraded", |a| {
+        a["status"]["health"]["status"] == "Degraded" && a["status"]["operationState"]["retryCount"].as_u64() > Some(0)
+    })
+    .await;
+    assert!(!there("two").await);
+    let message = condition(&waits, "Stalled")["message"].as_str().unwrap();
+    let (_, command) = message.split_once("To go on: ").unwrap();
+    crate::stage::shell(&plane, command).await;
+    set.until_enforced(12).await;
+    argo.until_synced("all").await;
+    assert!(there("two").await);
 }

@@ -13,6 +13,7 @@ fn states(objects: &[(&str, &str, Value)]) -> Vec<State> {
         namespace: "a".to_owned(),
         name: (*name).to_owned(),
         version: u64::try_from(version).unwrap() + 1,
+        seen: std::time::Instant::now(),
         object: (!object.is_null()).then(|| object.clone()),
     };
     objects.iter().enumerate().map(state).collect()

@@ -1,5 +1,5 @@
 -- A change of this annotation has the operator look at every namespace of the baseline anew, and at once: also at what it
--- would try again only later, and a rollout that stopped by itself goes on.
+-- would try again only later.
 local os = require("os")
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}
