@@ -222,12 +222,15 @@ async fn refusals(plane: &ControlPlane) -> Vec<State> {
     let blocked = because(&blocked, "Stalled", "Blocked").await;
 
     let stopped = Set::new(plane, "stopped").await;
-    let namespaces = stopped.namespaces(plane, 6).await;
+    let namespaces = stopped.namespaces(plane, 9).await;
     for namespace in &namespaces {
         no_policies(&stopped, namespace).await;
     }
     stopped.aged(&namespaces).await;
-    stopped.baseline(deny()).await;
+    // It stops once five were refused, which come at once; the others are still to come.
+    let mut slowly = deny();
+    slowly["rollout"] = json!({"maxNamespacesPerMinute": 5});
+    stopped.baseline(slowly).await;
     let stopped = because(&stopped, "Stalled", "RolloutStopped").await;
 
     let younger = Set::new(plane, "conflict").await;

@@ -201,6 +201,22 @@ async fn with_keep_off_uninstalling_takes_the_kinds_along_and_still_leaves_what_
     set.baseline(json!({"mode": "Enforce", "networkIsolation": {"defaultDeny": ["Ingress"]}}))
         .await;
     set.until_enforced(1).await;
+    // One that needs the operator to go is deleted first, as the chart's notes and docs/install.md say.
+    let other = Set::new(&plane, "taken").await;
+    let taken = other.namespace(&plane, "a").await;
+    other
+        .baseline(
+            json!({"mode": "Enforce", "deletionPolicy": "Delete", "networkIsolation": {"defaultDeny": ["Ingress"]}}),
+        )
+        .await;
+    other.until_enforced(1).await;
+    plane
+        .kubectl(&["delete", "securitybaseline", &other.name, "--timeout=60s"])
+        .await
+        .unwrap();
+    other
+        .gone("NetworkPolicy", &taken, "security-baseline-default-deny-ingress")
+        .await;
     stage.operator.kill().unwrap();
 
     helm.run(&["uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE])
