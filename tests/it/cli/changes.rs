@@ -26,8 +26,9 @@ fn baseline(tenant: &str) -> Value {
 }
 
 fn exception(hours: i64, waive: Value) -> Value {
-    let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
-    json!({"apiVersion": API, "kind": "BaselineException", "metadata": {"name": "legacy", "uid": "e", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"},
+    let now = jiff::Timestamp::now();
+    let expires = now + jiff::SignedDuration::from_hours(hours);
+    json!({"apiVersion": API, "kind": "BaselineException", "metadata": {"name": "legacy", "uid": "e", "generation": 1, "creationTimestamp": now.to_string()},
         "spec": {"namespaces": ["team-a"], "reason": "a test", "approver": "nobody", "expiresAt": expires.to_string(), "waive": waive}})
 }
 

@@ -23,6 +23,7 @@ async fn step(script: &str, folder: &Path, env: &[(&str, &str)]) -> Output {
         .env("PATH", path)
         .env("RUNNER_TEMP", folder)
         .env("GITHUB_ENV", folder.join("env"))
+        .env("GITHUB_PATH", folder.join("path"))
         .env("GITHUB_STEP_SUMMARY", folder.join("summary.md"))
         .output()
         .await
