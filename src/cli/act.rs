@@ -1,13 +1,16 @@
 //! `confirm`, `release`, `suspend` and `resume`: what a person decides about a baseline.
 
+mod outcome;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal, Write};
 
 use serde_json::json;
 
 use super::cluster::Connect;
+use super::output::harmless;
 use super::{Failure, Verdict, print};
-use crate::api::v1alpha1::SecurityBaseline;
+use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineSpec};
 use crate::core::brake::CONFIRM;
 use crate::core::select::matches;
 use crate::engine::ask::{self, Seen};
@@ -68,8 +71,13 @@ fn told(error: &kube::Error, name: &str) -> Failure {
 /// How often what only the operator's own status came before is tried again.
 const TRIES: usize = 5;
 
-/// Writes what was decided on a spec as it was read: if somebody changed that since, it is refused.
-async fn write(connection: &Connection, baseline: &SecurityBaseline, patch: serde_json::Value) -> Result<(), Failure> {
+/// Writes what was decided on a spec as it was read: if somebody changed that since, it is refused. Answers the baseline as
+/// it is then.
+async fn write(
+    connection: &Connection,
+    baseline: &SecurityBaseline,
+    patch: serde_json::Value,
+) -> Result<SecurityBaseline, Failure> {
     let name = baseline.metadata.name.as_deref().unwrap_or_default();
     let mut current = baseline.clone();
     for _ in 0..TRIES {
@@ -102,11 +110,8 @@ pub(super) async fn confirm(args: &Confirm) -> Result<Verdict, Failure> {
     if status.is_none_or(|status| Some(status.observed_generation) != baseline.metadata.generation) {
         return Err(format!("the operator has not looked at the present spec of {name} yet; try again").into());
     }
-    let waits = status.and_then(|status| {
-        let mut conditions = status.conditions.iter();
-        conditions.find(|c| c.type_ == "Stalled" && c.reason == "AwaitingConfirmation")
-    });
-    let Some(waits) = waits else {
+    let stalled = status.and_then(outcome::stalled);
+    let Some(waits) = stalled.filter(|stalled| stalled.reason == outcome::WAITS) else {
         print(&format!("{name} waits for nothing.\n"))?;
         return Ok(Verdict::Clean);
     };
@@ -114,7 +119,7 @@ pub(super) async fn confirm(args: &Confirm) -> Result<Verdict, Failure> {
         return Err(format!("{name} waits, and cannot be confirmed: {}", waits.message).into());
     };
     let (told, _) = waits.message.split_once(" To go on:").unwrap_or((&waits.message, ""));
-    print(&format!("{name}: {told}\n"))?;
+    print(&(harmless(&format!("{name}: {told}")) + "\n"))?;
     if !args.yes && !asked("Confirm this change?")? {
         return Err("nothing was confirmed".into());
     }
@@ -164,39 +169,39 @@ pub(super) async fn release(args: &Release) -> Result<Verdict, Failure> {
         }
         released.insert(name.clone());
     }
-    write(
-        &connection,
-        &baseline,
-        json!({"spec": {"releasedNamespaces": released}}),
-    )
-    .await?;
-    let names = args.namespaces.join(", ");
-    text += &format!(
-        "{} lets go: {names}. What was created there stays, or goes, by its deletionPolicy.\n",
-        args.baseline
-    );
+    outcome::warn_of_others(&baseline, "releasedNamespaces");
+    let patch = json!({"spec": {"releasedNamespaces": released}});
+    let written = write(&connection, &baseline, patch).await?;
     print(&text)?;
-    Ok(Verdict::Clean)
+    let names = args.namespaces.join(", ");
+    let stated = |spec: &SecurityBaselineSpec| released.iter().all(|name| spec.released_namespaces.contains(name));
+    let holds = format!("lets go: {names}. What was created there stays, or goes, by its deletionPolicy");
+    let not_yet = format!("does not let go yet: {names}");
+    outcome::told(&connection, &written, "releasedNamespaces", stated, [&holds, &not_yet]).await
 }
 
 pub(super) async fn suspend(args: &Suspend, suspend: bool) -> Result<Verdict, Failure> {
     let connection = args.connect.connect().await?;
     let name = &args.baseline;
     let baseline = read(&connection, name).await?;
-    let text = match (baseline.spec.suspend == suspend, suspend) {
-        (true, true) => format!("{name} is suspended already.\n"),
-        (true, false) => format!("{name} is not suspended.\n"),
-        (false, _) => {
-            write(&connection, &baseline, json!({"spec": {"suspend": suspend}})).await?;
-            if suspend {
-                format!("{name} is suspended: nothing is written for it; what it enforced stays in place.\n")
-            } else {
-                format!("{name} goes on.\n")
-            }
-        }
+    outcome::warn_of_others(&baseline, "suspend");
+    // Also where it is written already: it may be what waits.
+    let already = baseline.spec.suspend == suspend;
+    let written = if already {
+        baseline
+    } else {
+        write(&connection, &baseline, json!({"spec": {"suspend": suspend}})).await?
     };
-    print(&text)?;
-    Ok(Verdict::Clean)
+    let texts = match (already, suspend) {
+        (true, true) => ["is suspended already", "is not suspended yet"],
+        (true, false) => ["is not suspended", "does not go on yet"],
+        (false, true) => [
+            "is suspended: nothing is written for it; what it enforced stays in place",
+            "is not suspended yet: what it enforced is enforced on",
+        ],
+        (false, false) => ["goes on", "does not go on yet"],
+    };
+    outcome::told(&connection, &written, "suspend", |spec| spec.suspend == suspend, texts).await
 }
 
 #[cfg(test)]

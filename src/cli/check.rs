@@ -1,13 +1,13 @@
 //! `check`: whether this cluster and this ServiceAccount can do it.
 
 mod looks;
-
-use serde::Serialize;
+pub(super) mod model;
 
 use super::cluster::{Connect, Progress};
 use super::output::{Formatted, Paint, Table};
 use super::{Failure, Verdict, print};
 use crate::core::codes::Severity;
+use model::{Check, ClusterCheck, Outcome};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -21,60 +21,15 @@ pub(super) struct Args {
     formatted: Formatted,
 }
 
-/// What a check found.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Check {
-    /// What was checked.
-    name: &'static str,
-    /// How it went.
-    result: Outcome,
-    /// What was found, and what to do where that is not well.
-    message: String,
-}
-
-/// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Outcome {
-    Ok,
-    /// It cannot be seen from here, and something may depend on it that nobody can check so.
-    NotVisible,
-    Warning,
-    Failed,
-    /// It could be seen by somebody with more rights.
-    Unknown,
-}
-
-impl Outcome {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "Ok",
-            Self::NotVisible => "NotVisible",
-            Self::Warning => "Warning",
-            Self::Failed => "Failed",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
-
-impl Check {
-    fn new(name: &'static str, result: Outcome, message: impl Into<String>) -> Self {
-        Self {
-            name,
-            result,
-            message: message.into(),
-        }
-    }
-}
-
 pub(super) async fn check(args: &Args) -> Result<Verdict, Failure> {
     let connection = args.connect.connect().await?;
     let progress = Progress::new();
-    let checks = looks::all(&connection, &args.connect.operator_namespace, args.pre, &progress).await?;
-    progress.done();
-    let text = args.formatted.text(&checks, |paint| table(&checks, paint))?;
+    let checks = looks::all(&connection, &args.connect, args.pre, &progress).await?;
+    drop(progress);
+    let all = ClusterCheck::new(checks);
+    let text = args.formatted.text(&all, |paint| table(&all.checks, paint))?;
     print(&text)?;
-    let of = |outcome| checks.iter().filter(move |check| check.result == outcome);
+    let of = |outcome| all.checks.iter().filter(move |check| check.result == outcome);
     let unknown: Vec<String> = of(Outcome::Unknown)
         .map(|check| format!("{} is unknown: {}", check.name, check.message))
         .collect();

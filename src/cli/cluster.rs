@@ -5,6 +5,8 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::Failure;
 use super::report::model::Source;
 use crate::engine::client::{Connection, connect};
@@ -25,12 +27,20 @@ pub(super) struct Connect {
     /// The namespace that the operator runs in, where its configuration is read from.
     #[arg(long, value_name = "NAME", default_value = "security-baseline-system")]
     pub(super) operator_namespace: String,
+    /// The name of the operator's ConfigMap and Deployment there (the chart's nameOverride).
+    #[arg(long, value_name = "NAME", default_value = "security-baseline-operator")]
+    pub(super) operator_name: String,
 }
 
 impl Connect {
     /// Connects.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
         Ok(connect(self.kubeconfig.as_deref(), self.context.as_deref()).await?)
+    }
+
+    /// The operator's configuration, and where it is from.
+    pub(super) async fn config(&self, connection: &Connection) -> Result<(Config, String), Failure> {
+        Ok(config_of(&connection.client, &self.operator_namespace, &self.operator_name).await?)
     }
 }
 
@@ -39,9 +49,9 @@ impl Connect {
 pub(super) struct Look {
     #[command(flatten)]
     pub(super) connect: Connect,
-    /// Look at these objects instead of a cluster: what `kubectl get … --output yaml` prints; `-` is standard input. May
-    /// be given more than once.
-    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Cluster")]
+    /// Look at the objects in this file, or in the files of this folder, instead of a cluster: what `kubectl get … --output
+    /// yaml` prints; `-` is standard input. May be given more than once.
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub(super) objects: Vec<PathBuf>,
     /// The operator's configuration; else the one in the cluster, else the one that is shipped.
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
@@ -87,11 +97,7 @@ impl Look {
         };
         let clock = Arc::new(SystemClock);
         if !self.objects.is_empty() {
-            let mut all = Vec::new();
-            for path in &self.objects {
-                let text = read_file(path)?;
-                all.extend(objects(&text).map_err(|error| format!("{}: {error}", path.display()))?);
-            }
+            let all = read_objects(&self.objects)?;
             let (config, configuration) = match stated {
                 Some(stated) => stated,
                 None => {
@@ -113,11 +119,11 @@ impl Look {
         let connection = self.connect.connect().await?;
         let (config, configuration) = match stated {
             Some(stated) => stated,
-            None => config_of(&connection.client, &self.connect.operator_namespace).await?,
+            None => self.connect.config(&connection).await?,
         };
         let progress = Progress::new();
-        let snapshot = Snapshot::read(connection.client, config, clock, scope, |what| progress.tell(what)).await?;
-        progress.done();
+        let tell = |what: &str| progress.tell(&format!("listing {what}"));
+        let snapshot = Snapshot::read(connection.client, config, clock, scope, tell).await?;
         if !snapshot.installed {
             return Err("the cluster has no SecurityBaselines: install the CRDs first (kubectl apply --server-side -k config/default)".into());
         }
@@ -140,6 +146,33 @@ impl Look {
         }
         Ok((snapshot, source))
     }
+}
+
+/// The objects in files, and in the files of folders; not in folders within these, as kubectl has it.
+pub(super) fn read_objects(paths: &[PathBuf]) -> Result<Vec<Value>, Failure> {
+    let mut all = Vec::new();
+    for path in paths {
+        for path in files_of(path).map_err(|error| format!("{}: {error}", path.display()))? {
+            let text = read_file(&path)?;
+            all.extend(objects(&text).map_err(|error| format!("{}: {error}", path.display()))?);
+        }
+    }
+    Ok(all)
+}
+
+/// A file itself; of a folder, the files in it that hold objects by their names, in order.
+fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
+    let mut files = entries.collect::<std::io::Result<Vec<PathBuf>>>()?;
+    files.retain(|file| {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        file.is_file() && extension.is_some_and(|extension| ["json", "yaml", "yml"].contains(&extension))
+    });
+    files.sort();
+    Ok(files)
 }
 
 /// Reads a file, or standard input where its name is `-`.
@@ -165,20 +198,23 @@ impl Progress {
         }
     }
 
-    /// Tells what is being listed.
+    /// Tells what is being done.
     pub(super) fn tell(&self, what: &str) {
+        self.show(&format!("{what} ..."));
+    }
+
+    fn show(&self, line: &str) {
         if self.shown {
             let mut err = std::io::stderr().lock();
             // Who does not see it misses nothing.
-            let _ = write!(err, "\r\x1b[Klisting {what} ...").and_then(|()| err.flush());
+            let _ = write!(err, "\r\x1b[K{line}").and_then(|()| err.flush());
         }
     }
+}
 
-    /// Takes the line away.
-    pub(super) fn done(&self) {
-        if self.shown {
-            let mut err = std::io::stderr().lock();
-            let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());
-        }
+/// Takes the line away, also where what was being done failed: what is told next begins a line.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.show("");
     }
 }

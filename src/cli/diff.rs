@@ -6,23 +6,27 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::cluster::{Look, read_file};
+use super::cluster::{Look, Progress, read_objects};
 use super::output::Formatted;
 use super::report::collect::finding;
 use super::{Failure, Verdict, print};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::Held;
 use crate::core::plan::{Action, Plan, Step};
-use crate::engine::snapshot::{Changed, Proposal, Scope, Snapshot, Unknown, objects};
+use crate::engine::snapshot::{Changed, Foreseen, Loosening, Proposal, Scope, Snapshot, Unknown};
 use model::{Brake, Diff, NamespaceDiff, ObjectDiff, SectionDiff, Verb, Write};
 
 /// Arguments of `diff`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A file with what would be applied: SecurityBaselines, BaselineExceptions and Namespaces; `-` is standard input. May
-    /// be given more than once. Other kinds are passed over.
-    #[arg(short, long = "filename", value_name = "FILE", num_args = 1.., required = true)]
+    /// A file, or a folder of files, with what would be applied: SecurityBaselines, BaselineExceptions and Namespaces; `-` is
+    /// standard input. May be given more than once. Other kinds are passed over.
+    #[arg(short, long = "filename", value_name = "FILE", num_args = 1.., required_unless_present = "deleted")]
     files: Vec<PathBuf>,
+    /// A file, or a folder of files, with what would be deleted: those of its objects that no --filename states. So it may be
+    /// all that was applied before. May be given more than once.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    deleted: Vec<PathBuf>,
     /// Ask the API server, by dry runs and under your own rights, whether enforcing would break what runs.
     #[arg(long, conflicts_with = "objects")]
     preflight: bool,
@@ -36,25 +40,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn diff(args: &Args) -> Result<Verdict, Failure> {
-    let mut proposals = Vec::new();
-    let mut passed_over = BTreeSet::new();
-    for path in &args.files {
-        let found = objects(&read_file(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
-        for object in found {
-            let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-            match Proposal::of(object) {
-                Some(proposal) => proposals.push(proposal),
-                None => drop(passed_over.insert(kind)),
-            }
-        }
-    }
-    if proposals.is_empty() {
-        let what = passed_over.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(format!(
-            "the files hold no SecurityBaseline, BaselineException or Namespace with a name (but: {what})"
-        )
-        .into());
-    }
+    let proposals = proposals(args)?;
     let (mut snapshot, source) = args.look.snapshot(Scope::All).await?;
     if let Some(unknown) = snapshot
         .unknown
@@ -64,18 +50,25 @@ pub(super) async fn diff(args: &Args) -> Result<Verdict, Failure> {
         return Err(format!("you may not {}; without that a change cannot be told", unknown.right).into());
     }
     let before = foreseen(&snapshot, false).await?;
-    let changed = snapshot.propose(proposals).await;
+    let changed = snapshot.propose(proposals);
     let after = foreseen(&snapshot, args.preflight).await?;
     let refused: Vec<String> = changed.iter().flat_map(refusals).collect();
     if !refused.is_empty() {
         return Err(format!("the change would be refused:\n  {}", refused.join("\n  ")).into());
     }
+    let mut loosening = Loosening::new(&snapshot);
+    let nothing = Foreseen::default();
     let mut namespaces = Vec::new();
     for name in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
-        let effects = changed.iter().filter_map(|change| change.effects.get(name));
-        let loosened: BTreeSet<&str> = effects.flat_map(|effect| effect.loosened.iter().copied()).collect();
-        let one = namespace(name, before.get(name), after.get(name), &loosened);
-        if !one.sections.is_empty() && (args.namespaces.is_empty() || args.namespaces.contains(name)) {
+        let [was, is] = [&before, &after].map(|all| all.get(name).unwrap_or(&nothing));
+        let loosened = if snapshot.exists(name) {
+            loosening.of(name, was, is)
+        } else {
+            // Nothing is loosened where nothing is any more.
+            BTreeSet::new()
+        };
+        let one = namespace(name, was, is, &loosened);
+        if one.is_something() {
             namespaces.push(one);
         }
     }
@@ -90,7 +83,7 @@ pub(super) async fn diff(args: &Args) -> Result<Verdict, Failure> {
         .map(|unknown| unknown.right.clone())
         .collect();
     let objects = changed.into_iter().map(object).collect();
-    let diff = Diff::new(source, objects, namespaces, args.preflight, unknown);
+    let diff = Diff::new(source, objects, namespaces, args.preflight, unknown).only(&args.namespaces);
     let text = args.formatted.text(&diff, |paint| table::text(&diff, paint))?;
     print(&text)?;
     // What was not seen would look as if it were not there.
@@ -103,6 +96,36 @@ pub(super) async fn diff(args: &Args) -> Result<Verdict, Failure> {
         return Ok(Verdict::Unknown(doubts));
     }
     Ok(Verdict::found(diff.is_something(), args.formatted.output.exit_zero))
+}
+
+/// What the files say is applied and deleted.
+fn proposals(args: &Args) -> Result<Vec<Proposal>, Failure> {
+    let mut proposals = Vec::new();
+    let mut passed_over = BTreeSet::new();
+    let applied = read_objects(&args.files)?.into_iter().map(|object| (object, false));
+    let deleted = read_objects(&args.deleted)?.into_iter().map(|object| (object, true));
+    for (object, deleted) in applied.chain(deleted) {
+        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        let proposal = if deleted {
+            Proposal::to_delete(object)
+        } else {
+            Proposal::of(object)
+        };
+        match proposal {
+            Some(proposal) => proposals.push(proposal),
+            None => drop(passed_over.insert(kind)),
+        }
+    }
+    if proposals.is_empty() {
+        let but = match passed_over.into_iter().collect::<Vec<_>>().join(", ") {
+            what if what.is_empty() => what,
+            what => format!(" (but: {what})"),
+        };
+        return Err(
+            format!("the files hold no SecurityBaseline, BaselineException or Namespace with a name{but}").into(),
+        );
+    }
+    Ok(proposals)
 }
 
 fn refusals(change: &Changed) -> impl Iterator<Item = String> {
@@ -123,9 +146,10 @@ fn object(change: Changed) -> ObjectDiff {
             tightens: count.tightened,
             message: change.waits,
         }),
-        change: match (change.same, change.new) {
-            (true, _) => "none",
-            (_, true) => "create",
+        change: match (change.same, change.deleted, change.new) {
+            (true, ..) => "none",
+            (_, true, _) => "delete",
+            (_, _, true) => "create",
             _ => "change",
         },
         kind: change.kind,
@@ -133,38 +157,41 @@ fn object(change: Changed) -> ObjectDiff {
     }
 }
 
-/// The plans of all namespaces that something holds.
-async fn foreseen(snapshot: &Snapshot, look: bool) -> Result<BTreeMap<String, Plan>, Failure> {
-    let mut plans = BTreeMap::new();
-    for name in snapshot.namespaces() {
+/// What is foreseen of all namespaces that something holds.
+async fn foreseen(snapshot: &Snapshot, look: bool) -> Result<BTreeMap<String, Foreseen>, Failure> {
+    let progress = Progress::new();
+    let mut all = BTreeMap::new();
+    let names = snapshot.namespaces();
+    let count = names.len();
+    for (place, name) in names.into_iter().enumerate() {
+        if look {
+            progress.tell(&format!("looking at what runs in namespaces: {} of {count}", place + 1));
+        }
         let foreseen = snapshot.foresee(&name, look).await;
         let foreseen = foreseen.map_err(|error| format!("what runs in {name} could not be looked at: {error}"))?;
-        if let Some((_, plan)) = foreseen {
-            plans.insert(name, plan);
+        if let Some(foreseen) = foreseen {
+            all.insert(name, foreseen);
         }
     }
-    Ok(plans)
+    Ok(all)
 }
 
 /// What becomes different in a namespace.
-fn namespace(name: &str, before: Option<&Plan>, after: Option<&Plan>, loosened: &BTreeSet<&str>) -> NamespaceDiff {
+fn namespace(name: &str, was: &Foreseen, is: &Foreseen, loosened: &BTreeSet<&str>) -> NamespaceDiff {
+    let (before, after) = (&was.plan, &is.plan);
     let mut sections: BTreeMap<&str, SectionDiff> = BTreeMap::new();
     fn of<'a, 'b>(sections: &'b mut BTreeMap<&'a str, SectionDiff>, section: &'a str) -> &'b mut SectionDiff {
         sections.entry(section).or_insert_with(|| SectionDiff::of(section))
     }
-    let known = |action: &Action| before.is_some_and(|plan| plan.actions.iter().any(|known| same(known, action)));
-    for action in after
-        .iter()
-        .flat_map(|plan| &plan.actions)
-        .filter(|action| !known(action))
-    {
+    let known = |action: &Action| before.actions.iter().any(|known| same(known, action));
+    for action in after.actions.iter().filter(|action| !known(action)) {
         of(&mut sections, action.section).writes.push(write(action, after));
     }
     for section in loosened {
         of(&mut sections, section).loosens = true;
     }
-    for section in after.iter().flat_map(|plan| &plan.sections) {
-        let was = before.and_then(|plan| plan.sections.iter().find(|s| s.section == section.section));
+    for section in &after.sections {
+        let was = before.sections.iter().find(|s| s.section == section.section);
         let news = |held: &&Held| was.is_none_or(|was| !was.held.contains(held));
         let held: Vec<_> = section
             .held
@@ -185,11 +212,12 @@ fn namespace(name: &str, before: Option<&Plan>, after: Option<&Plan>, loosened: 
         one.audits = told;
         one.mode = mode.map(|was| format!("{was:?} to {:?}", section.mode));
     }
-    let held = |plan: Option<&Plan>| plan.is_some_and(|plan| !plan.baselines().is_empty());
+    let held = |plan: &Plan| !plan.baselines().is_empty();
     NamespaceDiff {
         name: name.to_owned(),
         joins: held(after) && !held(before),
         leaves: held(before) && !held(after),
+        deselected: !is.deselected.is_subset(&was.deselected),
         sections: sections.into_values().collect(),
     }
 }
@@ -207,8 +235,8 @@ fn same(a: &Action, b: &Action) -> bool {
         }
 }
 
-fn write(action: &Action, plan: Option<&Plan>) -> Write {
-    let sections = plan.iter().flat_map(|plan| &plan.sections);
+fn write(action: &Action, plan: &Plan) -> Write {
+    let sections = plan.sections.iter();
     let findings = sections
         .filter(|s| s.section == action.section)
         .flat_map(|s| &s.findings);

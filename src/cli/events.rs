@@ -32,13 +32,11 @@ pub(super) async fn events(args: &Args) -> Result<Verdict, Failure> {
     let paint = args.output.paint();
     if args.watch {
         let mut failed = None;
-        let line = |event: Value| {
-            let [at, type_, reason, object, note] = cells(&event);
-            let line = format!("{at}  {type_}  {reason}  {object}  {}\n", harmless(&note));
-            failed = print(&line).err();
+        let each = |event: Value| {
+            failed = print(&line(&event)).err();
             failed.is_none()
         };
-        ask::watch_events(&connection.client, namespace, line).await?;
+        ask::watch_events(&connection.client, namespace, each).await?;
         return failed.map_or(Ok(Verdict::Clean), Err);
     }
     let mut events = ask::events(&connection.client, namespace).await?;
@@ -74,6 +72,11 @@ fn seen_last(event: &Value) -> String {
     .unwrap_or_default()
 }
 
+/// An event as a line. Whoever may write events may write anything into any of its fields.
+fn line(event: &Value) -> String {
+    harmless(&cells(event).join("  ")) + "\n"
+}
+
 fn cells(event: &Value) -> [String; 5] {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let regarding = &event["regarding"];
@@ -93,4 +96,24 @@ fn cells(event: &Value) -> [String; 5] {
         object,
         text(&event["note"]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_field_of_an_event_does_anything_on_a_terminal() {
+        let hostile = "a\x1b[2J\nb";
+        let event = json!({"type": hostile, "reason": hostile, "note": hostile, "eventTime": hostile,
+            "regarding": {"kind": hostile, "namespace": hostile, "name": hostile}});
+        let line = line(&event);
+        assert!(
+            !line.contains('\x1b') && line.find('\n') == Some(line.len() - 1),
+            "{line:?}"
+        );
+        assert_eq!(line.matches("\u{fffd}[2J").count(), 7, "{line:?}");
+    }
 }

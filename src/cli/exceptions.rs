@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::cluster::{Look, Namespaces};
-use super::output::{Output, Table};
+use super::output::{Output, Table, harmless};
 use super::report::collect;
 use super::report::model::{ExceptionSummary, Finding};
 use super::{Failure, Verdict, print};
@@ -66,12 +66,8 @@ pub(super) async fn exceptions(args: &Args) -> Result<Verdict, Failure> {
         table.text("")
     };
     for finding in report.exceptions.iter().flat_map(|exception| &exception.findings) {
-        text += &format!(
-            "\n{} {}: {}\n",
-            paint.severity(finding.severity, &finding.code),
-            finding.object,
-            finding.message
-        );
+        let what = harmless(&format!("{}: {}", finding.object, finding.message));
+        text += &format!("\n{} {what}\n", paint.severity(finding.severity, &finding.code));
     }
     print(&text)?;
     let found = report

@@ -89,7 +89,8 @@ fn held_by(namespace: &NamespaceSummary) -> String {
             held.name, held.state, held.generation
         )
     });
-    format!("  held by {}\n", held.collect::<Vec<_>>().join(", "))
+    let held = held.collect::<Vec<_>>().join(", ");
+    format!("  held by {}\n", harmless(&held))
 }
 
 fn explained_control(control: &ControlSummary, paint: Paint) -> String {

@@ -4,6 +4,7 @@ mod act;
 mod audit;
 mod check;
 mod cluster;
+mod complete;
 mod diff;
 mod events;
 mod exceptions;
@@ -71,7 +72,8 @@ enum Command {
     Report(report::Args),
     /// Print the very objects that Enforce would create in a namespace, without a cluster.
     Render(render::Args),
-    /// Print a script that completes commands in a shell.
+    /// Print a script that completes commands in a shell. (kubectl's own completion asks a program
+    /// kubectl_complete-security_baseline on the PATH, which this program is under that name.)
     Completion {
         /// The shell.
         shell: clap_complete::Shell,
@@ -129,10 +131,20 @@ const PLUGIN: (&str, &str) = ("kubectl-security_baseline", "kubectl security-bas
 /// something went wrong.
 pub fn main() -> ExitCode {
     let name = called();
+    if stem().as_deref() == Some(complete::PROGRAM) {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        // A shell shows nothing of an error while somebody types.
+        let _ = print(&complete::candidates(Cli::command(), &words));
+        return ExitCode::SUCCESS;
+    }
     let matches = Cli::command().bin_name(name).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let verdict = run_command(cli.command);
-    let tell = |what: &dyn std::fmt::Display| eprintln!("{name}: {what}");
+    // What others wrote may be in it.
+    let tell = |what: &dyn std::fmt::Display| {
+        let lines: Vec<String> = what.to_string().lines().map(output::harmless).collect();
+        eprintln!("{name}: {}", lines.join("\n"));
+    };
     match verdict {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Findings) => ExitCode::from(1),
@@ -149,13 +161,17 @@ pub fn main() -> ExitCode {
 
 /// What the program is called: as a plugin, by what its user types.
 fn called() -> &'static str {
-    let path = std::env::args_os().next().map(PathBuf::from);
-    let stem = path.as_deref().and_then(|path| path.file_stem()?.to_str());
-    if stem == Some(PLUGIN.0) {
+    if stem().as_deref() == Some(PLUGIN.0) {
         PLUGIN.1
     } else {
         "security-baseline-operator"
     }
+}
+
+/// The name of the program's file.
+fn stem() -> Option<String> {
+    let path = PathBuf::from(std::env::args_os().next()?);
+    Some(path.file_stem()?.to_str()?.to_owned())
 }
 
 fn run_command(command: Command) -> Result<Verdict, Failure> {

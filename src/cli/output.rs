@@ -92,11 +92,13 @@ pub(super) fn data(value: &impl Serialize, yaml: bool) -> Result<String, Failure
 pub(super) struct Paint(bool);
 
 impl Paint {
+    /// A painted text. Colours are all that it does on a terminal.
     fn with(self, code: &str, text: &str) -> String {
+        let text = harmless(text);
         if self.0 && !text.is_empty() {
             format!("\x1b[{code}m{text}\x1b[0m")
         } else {
-            text.to_owned()
+            text
         }
     }
 
@@ -196,7 +198,9 @@ impl Table {
 
 /// A text without what would do something on a terminal: part of what is shown was written by tenants.
 pub(super) fn harmless(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    // What turns the direction of writing around makes a line say something else than it does.
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |c: char| if c.is_control() || turns(c) { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }
 
@@ -231,6 +235,8 @@ mod tests {
 
     #[test]
     fn what_a_tenant_wrote_does_nothing_on_a_terminal() {
-        assert_eq!(harmless("a\x1b[31mb\nc"), "a\u{fffd}[31mb\u{fffd}c");
+        assert_eq!(harmless("a\x1b[31mb\nc\u{202e}d"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d");
+        assert_eq!(Paint(false).strong("a\x1b[2Jb"), "a\u{fffd}[2Jb");
+        assert_eq!(Paint(true).strong("\x1b"), "\x1b[1m\u{fffd}\x1b[0m");
     }
 }

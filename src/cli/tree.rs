@@ -68,7 +68,8 @@ fn grown(snapshot: &Snapshot, report: &Report, only: Option<&str>, paint: Paint)
                 .iter()
                 .find(|n| n.name == **name)
                 .map_or(State::Unknown, |n| n.state);
-            text += &format!("{} {name} {}\n", branch(last), paint.state(state, state.as_str()));
+            let state = paint.state(state, state.as_str());
+            text += &format!("{} {} {state}\n", branch(last), harmless(name));
             for (number, (object, what)) in objects.iter().enumerate() {
                 let stem = if last { "   " } else { "│  " };
                 let shown = if what.is_empty() {

@@ -239,11 +239,12 @@ pub async fn baseline(client: &Client, name: &str) -> kube::Result<SecurityBasel
     in_time(api.get(name)).await
 }
 
-/// Merges a patch into a baseline as it was read: if somebody changed it since, the API server refuses.
+/// Merges a patch into a baseline as it was read: if somebody changed it since, the API server refuses. Answers what it is
+/// then.
 ///
 /// # Errors
 /// That of the request.
-pub async fn merge_into(client: &Client, read: &SecurityBaseline, mut patch: Value) -> kube::Result<()> {
+pub async fn merge_into(client: &Client, read: &SecurityBaseline, mut patch: Value) -> kube::Result<SecurityBaseline> {
     let api: Api<SecurityBaseline> = Api::all(client.clone());
     let name = read.metadata.name.as_deref().unwrap_or_default();
     patch["metadata"]["resourceVersion"] = json!(read.metadata.resource_version);
@@ -251,7 +252,7 @@ pub async fn merge_into(client: &Client, read: &SecurityBaseline, mut patch: Val
         field_manager: Some(PLUGIN_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    in_time(api.patch(name, &params, &Patch::Merge(patch))).await.map(drop)
+    in_time(api.patch(name, &params, &Patch::Merge(patch))).await
 }
 
 /// Which events are of the operator: the API server chooses them by this.

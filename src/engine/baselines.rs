@@ -18,7 +18,7 @@ use crate::core::status::{BaselineFacts, status};
 /// How long a status waits for more to come, when it is about namespaces: they come many at a time.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-pub use consider::{consider, count, only_audited};
+pub use consider::{consider, count, only_audited, take_up};
 pub use judge::{judge, understand};
 
 /// Does all that a baseline itself needs: considers a change, keeps its finalizer, and writes its status.

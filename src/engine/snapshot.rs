@@ -4,11 +4,13 @@
 
 mod change;
 mod files;
+mod foreseen;
 mod read;
 mod view;
 
 pub use change::{Changed, Proposal};
 pub use files::{FileError, objects};
+pub use foreseen::{Foreseen, Loosening};
 pub use read::{ReadError, Scope, config_of};
 pub use view::{BaselineView, ExceptionView, NamespaceView};
 

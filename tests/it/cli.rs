@@ -2,6 +2,7 @@
 
 mod acts;
 mod audit;
+mod changes;
 mod checks;
 mod diff;
 mod formats;
@@ -9,6 +10,7 @@ mod offline;
 mod pipeline;
 mod reference;
 mod rights;
+mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use browser::{Browser, Key};
-use fleet::{HOSTILE, page};
+use fleet::{HOSTILE, page, untouched};
 
 /// The name of the namespace that is shown in full.
 const CHOSEN: &str = "return document.querySelector('#detail h2')?.textContent";
@@ -163,6 +163,58 @@ fn a_thousand_namespaces_can_be_read() {
             .contains("tenants")
     );
     browser.picture("thousand");
+}
+
+#[test]
+fn a_thousand_namespaces_of_which_none_is_well_are_folded_too() {
+    let browser = Browser::open(&untouched(1000), false);
+    let rows = "return document.querySelectorAll('.row.body').length";
+    let state = "return [...document.querySelectorAll('.group button')].map((b) => b.getAttribute('aria-expanded'))";
+    assert_eq!((browser.run(rows), browser.run(state)), (json!(0), json!(["false"])));
+    let drawn = browser.run("const began = performance.now(); const s = document.getElementById('search'); s.value = 't'; s.dispatchEvent(new Event('input')); return performance.now() - began");
+    assert!(drawn.as_f64().unwrap() < 300.0, "{drawn} ms");
+    assert_eq!(browser.run(rows), 0, "all of them match, and stay folded");
+    // By keyboard: the group unfolds and keeps the focus, and from there one comes to the namespaces.
+    browser.run("document.querySelector('.group button').focus()");
+    browser.press(&[Key::Enter]);
+    assert_eq!((browser.run(rows), browser.run(state)), (json!(1000), json!(["true"])));
+    assert_eq!(
+        browser.run("return document.activeElement.getAttribute('aria-expanded')"),
+        "true"
+    );
+    browser.press(&[Key::Tab]);
+    assert_eq!(browser.run(FOCUS)[0], "rowheader");
+}
+
+/// How well the text of a cell or badge is told from its ground, by WCAG 2: the worst of all that are shown on one colour.
+const CELLS: &str = "
+    const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    const light = (colour) => {
+      canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+      const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const worst = {};
+    for (const node of document.querySelectorAll('.cell:not(.none) > i, .badge, .key.solid')) {
+      const style = getComputedStyle(node);
+      if (style.backgroundImage !== 'none') continue;
+      const [x, y] = [light(style.color), light(style.backgroundColor)].sort((p, q) => q - p);
+      const name = node.parentElement.className + ' ' + node.className;
+      worst[name] = Math.min((x + 0.05) / (y + 0.05), worst[name] || 99);
+    }
+    return worst;";
+
+#[test]
+fn what_stands_in_cells_can_be_read_in_the_dark_and_in_the_light() {
+    for dark in [false, true] {
+        let browser = Browser::open(&page(40), dark);
+        let all = browser.run(CELLS);
+        let all = all.as_object().unwrap();
+        assert!(all.len() > 4, "{all:?}");
+        for (cell, ratio) in all {
+            assert!(ratio.as_f64().unwrap() >= 4.5, "{cell}, dark {dark}: {ratio}");
+        }
+    }
 }
 
 /// How well two colours are told apart, by WCAG 2.

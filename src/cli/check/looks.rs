@@ -8,51 +8,71 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use plugins::enforced;
-use rights::{own_rights, rights};
+use rights::{needed, own_rights, rights};
 
-use super::{Check, Outcome};
+use super::model::{Check, Outcome};
 use crate::cli::Failure;
-use crate::cli::cluster::Progress;
+use crate::cli::cluster::{Connect, Progress};
 use crate::core::object::FIELD_MANAGER;
 use crate::engine::ask::{self, Seen};
 use crate::engine::client::Connection;
 use crate::engine::clock::SystemClock;
-use crate::engine::snapshot::{ReadError, Scope, Snapshot, config_of};
+use crate::engine::config::Config;
+use crate::engine::snapshot::{ReadError, Scope, Snapshot};
 
 /// The oldest minor version of Kubernetes 1 that the operator is meant for, and the one that its tests run on.
 const OLDEST: u32 = 32;
 const TESTED: u32 = 37;
 
-/// The name of the operator's ServiceAccount and of its Deployment.
-const OPERATOR: &str = FIELD_MANAGER;
+/// The operator as it was found.
+struct Operator<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    deployment: Seen<Value>,
+}
+
+impl Operator<'_> {
+    /// The name of its ServiceAccount: what its Deployment says; it is called the same as that elsewhere.
+    fn account(&self) -> &str {
+        let Seen::There(deployment) = &self.deployment else {
+            return self.name;
+        };
+        let stated = deployment["spec"]["template"]["spec"]["serviceAccountName"].as_str();
+        stated.unwrap_or(self.name)
+    }
+}
 
 /// All checks, in the order in which they matter.
 pub(super) async fn all(
     connection: &Connection,
-    namespace: &str,
+    connect: &Connect,
     pre: bool,
     progress: &Progress,
 ) -> Result<Vec<Check>, Failure> {
     let mut checks = vec![version(connection).await?];
     let crds = crds(connection, pre).await?;
     checks.extend(crds);
-    let account = ask::object(
-        &connection.client,
-        ("", "ServiceAccount", "serviceaccounts"),
-        Some(namespace),
-        OPERATOR,
-    )
-    .await?;
+    let (namespace, name) = (connect.operator_namespace.as_str(), connect.operator_name.as_str());
+    let kind = ("apps", "Deployment", "deployments");
+    let operator = Operator {
+        namespace,
+        name,
+        deployment: ask::object(&connection.client, kind, Some(namespace), name).await?,
+    };
+    let kind = ("", "ServiceAccount", "serviceaccounts");
+    let account = ask::object(&connection.client, kind, Some(namespace), operator.account()).await?;
     let there = matches!(account, Seen::There(_));
+    let (config, from) = connect.config(connection).await?;
+    let needed = needed(namespace, &config.cluster_dns.namespace)?;
     if pre && !there {
-        checks.push(own_rights(connection, namespace).await?);
+        checks.push(own_rights(connection, namespace, needed).await?);
     } else {
-        checks.push(rights(connection, namespace, &account).await?);
+        checks.push(rights(connection, &operator, &account, needed).await?);
     }
     if !pre {
-        checks.push(running(connection, namespace).await?);
+        checks.push(running(&operator));
     }
-    checks.extend(facts(connection, namespace, progress).await?);
+    checks.extend(facts(connection, (config, from), progress).await?);
     checks.push(enforced(connection).await?);
     Ok(checks)
 }
@@ -112,43 +132,42 @@ fn is_established(crd: &Value) -> bool {
         .any(|c| c["type"] == "Established" && c["status"] == "True")
 }
 
-async fn running(connection: &Connection, namespace: &str) -> Result<Check, Failure> {
+fn running(operator: &Operator) -> Check {
     const NAME: &str = "The operator";
-    let kind = ("apps", "Deployment", "deployments");
-    Ok(
-        match ask::object(&connection.client, kind, Some(namespace), OPERATOR).await? {
-            Seen::There(deployment) if deployment["status"]["availableReplicas"].as_i64().unwrap_or_default() > 0 => {
-                Check::new(
-                    NAME,
-                    Outcome::Ok,
-                    format!("Deployment {namespace}/{OPERATOR} is available"),
-                )
-            }
-            Seen::There(_) => Check::new(
-                NAME,
-                Outcome::Failed,
-                format!("Deployment {namespace}/{OPERATOR} has no available replica: nothing is repaired"),
+    let deployment = format!("{}/{}", operator.namespace, operator.name);
+    match &operator.deployment {
+        Seen::There(found) if found["status"]["availableReplicas"].as_i64().unwrap_or_default() > 0 => {
+            Check::new(NAME, Outcome::Ok, format!("Deployment {deployment} is available"))
+        }
+        Seen::There(_) => Check::new(
+            NAME,
+            Outcome::Failed,
+            format!("Deployment {deployment} has no available replica: nothing is repaired"),
+        ),
+        Seen::Absent => Check::new(
+            NAME,
+            Outcome::Warning,
+            format!(
+                "there is no Deployment {deployment}; it may have another name (--operator-name, --operator-namespace), or run outside of the cluster"
             ),
-            Seen::Absent => Check::new(
-                NAME,
-                Outcome::Warning,
-                format!("there is no Deployment {namespace}/{OPERATOR}; it may run outside of the cluster"),
-            ),
-            Seen::Hidden(why) => Check::new(NAME, Outcome::Unknown, format!("you may not get its Deployment: {why}")),
-        },
-    )
+        ),
+        Seen::Hidden(why) => Check::new(NAME, Outcome::Unknown, format!("you may not get its Deployment: {why}")),
+    }
 }
 
-/// What the operator finds of the cluster, by its own eyes.
-async fn facts(connection: &Connection, namespace: &str, progress: &Progress) -> Result<Vec<Check>, Failure> {
-    let (config, from) = config_of(&connection.client, namespace).await?;
+/// What the operator finds of the cluster, as far as whoever asks may see it.
+async fn facts(
+    connection: &Connection,
+    (config, from): (Config, String),
+    progress: &Progress,
+) -> Result<Vec<Check>, Failure> {
     let read = Snapshot::read(
         connection.client.clone(),
         config,
         Arc::new(SystemClock),
         Scope::All,
         |what| {
-            progress.tell(what);
+            progress.tell(&format!("listing {what}"));
         },
     );
     let snapshot = match read.await {

@@ -17,7 +17,7 @@ pub struct Diff {
     pub source: Source,
     /// It in numbers.
     pub summary: Summary,
-    /// The objects that would be applied.
+    /// The objects that would be applied or deleted.
     pub objects: Vec<ObjectDiff>,
     /// The namespaces in which something becomes different.
     pub namespaces: Vec<NamespaceDiff>,
@@ -31,8 +31,14 @@ pub struct Diff {
 #[derive(Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Namespaces in which something becomes different.
+    /// Namespaces in which something becomes different, also where only some are shown.
     pub namespaces: usize,
+    /// Namespaces that no baseline held before.
+    pub joins: usize,
+    /// Namespaces that no baseline holds afterwards.
+    pub leaves: usize,
+    /// Namespaces that lose labels by which a baseline selects them, and are held on.
+    pub deselected: usize,
     /// Objects that are created.
     pub create: usize,
     /// Objects that are replaced, or deleted and created anew.
@@ -49,7 +55,7 @@ pub struct Summary {
     pub audit: usize,
 }
 
-/// An object that would be applied.
+/// An object that would be applied or deleted.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectDiff {
@@ -57,7 +63,7 @@ pub struct ObjectDiff {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// create, change or none.
+    /// create, change, delete or none.
     pub change: &'static str,
     /// What the brake says of it; absent for what is no baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +101,8 @@ pub struct NamespaceDiff {
     pub joins: bool,
     /// Whether no baseline holds it afterwards.
     pub leaves: bool,
+    /// Whether it loses labels by which a baseline selects it. That baseline holds it on.
+    pub deselected: bool,
     /// Its controls, as far as they become different.
     pub sections: Vec<SectionDiff>,
 }
@@ -116,6 +124,13 @@ pub struct SectionDiff {
     pub held: Vec<Finding>,
     /// How many findings come, of what is only audited.
     pub audits: usize,
+}
+
+impl NamespaceDiff {
+    /// Whether something becomes different in it.
+    pub fn is_something(&self) -> bool {
+        !self.sections.is_empty() || self.joins || self.leaves || self.deselected
+    }
 }
 
 impl SectionDiff {
@@ -202,6 +217,9 @@ impl Diff {
         };
         let summary = Summary {
             namespaces: namespaces.len(),
+            joins: namespaces.iter().filter(|namespace| namespace.joins).count(),
+            leaves: namespaces.iter().filter(|namespace| namespace.leaves).count(),
+            deselected: namespaces.iter().filter(|namespace| namespace.deselected).count(),
             create: writes(&[Verb::Create]),
             replace: writes(&[Verb::Replace, Verb::Recreate]),
             delete: writes(&[Verb::Delete]),
@@ -222,8 +240,15 @@ impl Diff {
         }
     }
 
+    /// The same, with only these namespaces shown, if any are named. It is summed up as a whole.
+    pub fn only(mut self, names: &[String]) -> Self {
+        self.namespaces
+            .retain(|namespace| names.is_empty() || names.contains(&namespace.name));
+        self
+    }
+
     /// Whether applying it changes anything.
     pub fn is_something(&self) -> bool {
-        !self.namespaces.is_empty() || self.objects.iter().any(|object| object.change != "none")
+        self.summary.namespaces > 0 || self.objects.iter().any(|object| object.change != "none")
     }
 }

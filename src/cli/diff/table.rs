@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Diff, SectionDiff, Verb};
+use super::model::{Diff, NamespaceDiff, SectionDiff, Verb};
 use crate::cli::output::{Paint, Table, count, harmless, listed};
 use crate::core::codes::Severity;
 
@@ -13,6 +13,7 @@ pub fn text(diff: &Diff, paint: Paint) -> String {
         let change = match object.change {
             "none" => "is as it is there",
             "create" => "is new",
+            "delete" => "is deleted",
             _ => "changes",
         };
         text += &format!(
@@ -32,18 +33,17 @@ type Row = (String, &'static str, String, String);
 fn rows(diff: &Diff, paint: Paint) -> String {
     let mut grouped: BTreeMap<Row, Vec<&str>> = BTreeMap::new();
     for namespace in &diff.namespaces {
-        for section in &namespace.sections {
-            for row in told(section) {
-                grouped.entry(row).or_default().push(&namespace.name);
-            }
+        let sections = namespace.sections.iter().flat_map(told);
+        for row in membership(namespace).into_iter().chain(sections) {
+            grouped.entry(row).or_default().push(&namespace.name);
         }
     }
     let mut table = Table::new(&["CHANGE", "WHERE", "CONTROL", "OBJECT", "WHAT"], paint);
     for ((section, verb, object, what), places) in &grouped {
         table.row([*verb, &listed(places), section, object, what]);
         table.paint(0, |text| match *verb {
-            "loosen" | "delete" | "held" => paint.severity(Severity::Error, text),
-            "replace" | "recreate" => paint.severity(Severity::Warning, text),
+            "loosen" | "leave" | "delete" | "held" => paint.severity(Severity::Error, text),
+            "deselect" | "replace" | "recreate" => paint.severity(Severity::Warning, text),
             _ => paint.severity(Severity::Note, text),
         });
     }
@@ -51,6 +51,26 @@ fn rows(diff: &Diff, paint: Paint) -> String {
         return String::new();
     }
     table.text("") + "\n"
+}
+
+/// What becomes different in who holds a namespace.
+fn membership(namespace: &NamespaceDiff) -> Vec<Row> {
+    let rows = [
+        (namespace.joins, "join", "a baseline holds it from now on"),
+        (
+            namespace.leaves,
+            "leave",
+            "no baseline holds it any more; what is not deleted stays",
+        ),
+        (
+            namespace.deselected,
+            "deselect",
+            "it loses labels that select it, and is held on until it is released",
+        ),
+    ];
+    let rows = rows.into_iter().filter(|(is, ..)| *is);
+    rows.map(|(_, verb, what)| ("-".to_owned(), verb, "Namespace".to_owned(), what.to_owned()))
+        .collect()
 }
 
 fn told(section: &SectionDiff) -> Vec<Row> {
@@ -104,30 +124,37 @@ fn summed_up(diff: &Diff, paint: Paint) -> String {
     if !diff.is_something() {
         return "It changes nothing.\n".to_owned();
     }
-    let parts = [
+    let counted = |parts: &[(usize, &str)]| {
+        let parts = parts.iter().filter(|(number, _)| *number > 0);
+        let parts: Vec<String> = parts.map(|(number, what)| format!("{number} {what}")).collect();
+        parts.join(", ")
+    };
+    let mut parts = counted(&[
         (summary.create, "to create"),
         (summary.replace, "to replace"),
         (summary.delete, "to delete"),
         (summary.label, "to label"),
         (summary.held, "held"),
-    ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, what)| format!("{number} {what}"))
-        .collect();
-    let parts = if parts.is_empty() {
-        "nothing is written".to_owned()
-    } else {
-        parts.join(", ")
-    };
+    ]);
+    if parts.is_empty() {
+        "nothing is written".clone_into(&mut parts);
+    }
     let mut text = format!(
         "In {}: {parts}.\n",
         count(summary.namespaces, "namespace", "namespaces")
     );
+    let moved = counted(&[
+        (summary.joins, "held from now on"),
+        (summary.leaves, "held no more"),
+        (summary.deselected, "held without the labels that select it"),
+    ]);
+    if !moved.is_empty() {
+        text += &format!("Namespaces: {moved}.\n");
+    }
     if summary.loosen > 0 {
-        let told = format!("It loosens {}.\n", count(summary.loosen, "control", "controls"));
+        let told = format!("It loosens {}.", count(summary.loosen, "control", "controls"));
         text += &paint.severity(Severity::Error, &told);
+        text.push('\n');
     }
     for object in &diff.objects {
         let Some(brake) = &object.brake else { continue };

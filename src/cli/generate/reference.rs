@@ -5,6 +5,7 @@ use clap::Command;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
+use crate::cli::check::model::ClusterCheck;
 use crate::cli::diff::model::Diff;
 use crate::cli::report::model::Report;
 use crate::core::codes::{REASONS, Severity};
@@ -86,11 +87,12 @@ pub(super) fn schema() -> Value {
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let report = generator.subschema_for::<Report>();
     let diff = generator.subschema_for::<Diff>();
+    let check = generator.subschema_for::<ClusterCheck>();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What security-baseline prints as data",
-        "description": "A PostureReport (audit, explain, report) or a BaselineDiff (diff).",
-        "anyOf": [report, diff],
+        "description": "A PostureReport (audit, explain, report), a BaselineDiff (diff) or a ClusterCheck (check).",
+        "anyOf": [report, diff, check],
         "$defs": generator.take_definitions(true),
     })
 }

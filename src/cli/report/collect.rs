@@ -8,7 +8,7 @@ use doubts::Doubts;
 
 use super::model::{
     API_VERSION, BaselineSummary, ControlSummary, Drift, ExceptionSummary, Field, Finding, Holding, NamespaceSummary,
-    Report, Source, State, Summary,
+    Report, Source, State, Summary, help,
 };
 use crate::api::v1alpha1::{ControlReport, ControlState, Mode, Note};
 use crate::controls::REGISTRY;
@@ -77,8 +77,10 @@ fn summary(report: &Report) -> Summary {
 /// A finding of this reason.
 pub fn finding(section: Option<&str>, reason: &str, object: &str, message: &str) -> Finding {
     let known = codes::reason(reason);
+    let code = codes::code(section, reason);
     Finding {
-        code: codes::code(section, reason).unwrap_or_else(|| reason.to_owned()),
+        help: code.as_deref().map(help),
+        code: code.unwrap_or_else(|| reason.to_owned()),
         reason: reason.to_owned(),
         severity: known.map_or(Severity::Warning, |known| known.severity),
         object: object.to_owned(),

@@ -11,6 +11,14 @@ use crate::core::codes::Severity;
 /// The version of this schema: fields are added to it, and none is taken away or given another meaning.
 pub const API_VERSION: &str = "report.securitybaseline.dev/v1";
 
+/// Where the page of findings is, as the runbooks of alerts are.
+const FINDINGS: &str = "https://example.com/security-baseline-operator/docs/reference/findings.md";
+
+/// Where a code is explained; the page has an anchor for each.
+pub fn help(code: &str) -> String {
+    format!("{FINDINGS}#{}", code.to_lowercase())
+}
+
 /// The posture of a cluster at one moment, worked out by the operator's own planner.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -196,6 +204,9 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub mend: &'static str,
+    /// Where its code is explained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
     /// What differs, field by field, where that is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
@@ -342,4 +353,20 @@ fn severity<S: serde::Serializer>(severity: &Severity, serializer: S) -> Result<
 
 fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_explained_where_its_help_says() {
+        let page = include_str!("../../../docs/reference/findings.md");
+        for (_, code) in crate::core::codes::REASONS.iter().flat_map(|reason| reason.codes()) {
+            let help = help(&code);
+            let (file, anchor) = help.split_once('#').unwrap();
+            assert!(file.ends_with("/docs/reference/findings.md"), "{file}");
+            assert!(page.contains(&format!("<a id=\"{anchor}\"></a>")), "{anchor}");
+        }
+    }
 }

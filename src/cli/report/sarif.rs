@@ -5,9 +5,12 @@
 
 use serde_json::{Value, json};
 
-use super::model::{Finding, Place, Report};
+use super::model::{Finding, Place, Report, help};
 use crate::core::codes::{REASONS, Reason, Severity};
 use crate::core::object::Digest;
+
+/// The most results of a run that GitHub's code scanning takes: it refuses the whole of a larger one.
+const MOST_RESULTS: usize = 25_000;
 
 /// The report as a log of one run.
 pub fn log(report: &Report) -> Value {
@@ -16,18 +19,25 @@ pub fn log(report: &Report) -> Value {
         .flat_map(|reason| reason.codes().into_iter().map(move |(_, code)| (code, reason)))
         .collect();
     let rules: Vec<Value> = codes.iter().map(|(code, reason)| rule(code, reason)).collect();
-    let results: Vec<Value> = report
-        .findings()
+    let (findings, left_out) = at_most(MOST_RESULTS, report.findings().collect());
+    let results: Vec<Value> = findings
+        .into_iter()
         .map(|(place, finding)| {
             let index = codes.iter().position(|(code, _)| *code == finding.code);
             result(place, finding, index)
         })
         .collect();
     let doubts = report.doubts();
-    let notifications: Vec<Value> = doubts
+    let mut notifications: Vec<Value> = doubts
         .iter()
         .map(|doubt| json!({"level": "error", "message": {"text": doubt}}))
         .collect();
+    if left_out > 0 {
+        let text = format!(
+            "{left_out} more findings, none of them more serious than these, are left out: code scanning takes {MOST_RESULTS} of a run; --output json has them all"
+        );
+        notifications.push(json!({"level": "warning", "message": {"text": text}}));
+    }
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -49,9 +59,20 @@ pub fn log(report: &Report) -> Value {
     })
 }
 
+/// As many findings as are taken, the most serious ones where there are more; and how many are left out.
+fn at_most<'a>(most: usize, mut findings: Vec<(Place<'a>, &'a Finding)>) -> (Vec<(Place<'a>, &'a Finding)>, usize) {
+    let left_out = findings.len().saturating_sub(most);
+    if left_out > 0 {
+        findings.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
+        findings.truncate(most);
+    }
+    (findings, left_out)
+}
+
 fn rule(code: &str, reason: &Reason) -> Value {
     json!({
         "id": code,
+        "helpUri": help(code),
         "name": reason.reason,
         "shortDescription": {"text": reason.means},
         "fullDescription": {"text": format!("{} {}", reason.means, reason.matters)},
@@ -133,5 +154,28 @@ fn path(place: Place<'_>, finding: &Finding) -> String {
         format!("namespaces/{}/{}", escape(place.name), escape(object))
     } else {
         format!("cluster/{}", escape(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::report::collect::finding;
+
+    #[test]
+    fn of_too_many_findings_the_most_serious_are_kept_in_their_order() {
+        let all = ["Suspended", "Missing", "Outdated", "Changed"].map(|reason| finding(None, reason, "", ""));
+        let place = Place {
+            kind: "Namespace",
+            name: "a",
+            control: None,
+        };
+        let of = |most| {
+            let (kept, left_out) = at_most(most, all.iter().map(|finding| (place, finding)).collect());
+            let kept: Vec<&str> = kept.iter().map(|(_, finding)| finding.reason.as_str()).collect();
+            (kept, left_out)
+        };
+        assert_eq!(of(4), (vec!["Suspended", "Missing", "Outdated", "Changed"], 0));
+        assert_eq!(of(2), (vec!["Missing", "Changed"], 2));
     }
 }

@@ -44,7 +44,9 @@ pub async fn consider(context: &Arc<Context>, name: &Arc<str>) -> Vec<Arc<str>> 
     take_up(context, name)
 }
 
-fn take_up(context: &Arc<Context>, name: &Arc<str>) -> Vec<Arc<str>> {
+/// The same, where it need not be asked whether the baseline goes with its CRD.
+#[must_use]
+pub fn take_up(context: &Arc<Context>, name: &Arc<str>) -> Vec<Arc<str>> {
     let Some((candidate, count)) = count(context, name) else {
         return Vec::new();
     };

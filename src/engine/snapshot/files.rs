@@ -18,7 +18,7 @@ use crate::engine::facts::meta;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It is neither YAML nor JSON.
-    #[error("{0}; write what `kubectl get … --output yaml` prints")]
+    #[error("{0}; write what `kubectl get … --output yaml` prints (of a large cluster, --output json)")]
     Malformed(String),
     /// A document is no object.
     #[error("document {0} has no `kind` and `apiVersion`: it is no Kubernetes object")]
@@ -33,15 +33,29 @@ pub fn objects(text: &str) -> Result<Vec<Value>, FileError> {
     // What kubectl prints as JSON is one document, and read ten times as fast as such.
     let documents = match serde_json::from_str::<Value>(text) {
         Ok(document) => vec![document],
-        Err(_) => {
-            serde_saphyr::from_multiple::<Value>(text).map_err(|error| FileError::Malformed(error.to_string()))?
-        }
+        Err(_) => serde_saphyr::from_multiple_with_options::<Value>(text, as_large_as(text))
+            .map_err(|error| FileError::Malformed(error.to_string()))?,
     };
     let mut objects = Vec::new();
     for (place, document) in documents.into_iter().enumerate() {
         add(document, place, &mut objects)?;
     }
     Ok(objects)
+}
+
+/// Bounds for the YAML of a file that its user named. A dump of a large cluster has more nodes than the bounds that are
+/// meant for configuration allow; it never has more than bytes, unless aliases make more of it than it is.
+fn as_large_as(text: &str) -> serde_saphyr::Options {
+    let usual = serde_saphyr::Budget::default();
+    let bytes = text.len();
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: usual.max_nodes.max(bytes),
+            max_events: usual.max_events.max(bytes),
+            max_documents: usual.max_documents.max(bytes),
+            max_total_scalar_bytes: usual.max_total_scalar_bytes.max(bytes),
+        },
+    }
 }
 
 fn add(mut document: Value, place: usize, objects: &mut Vec<Value>) -> Result<(), FileError> {
@@ -159,6 +173,23 @@ mod tests {
         assert_eq!(objects(documents).unwrap(), [namespace("a"), namespace("b")]);
         assert!(objects("just text").unwrap_err().to_string().contains("no `kind`"));
         assert!(objects("a: [").is_err());
+    }
+
+    #[test]
+    fn a_dump_of_two_thousand_namespaces_is_read_and_what_aliases_multiply_is_not() {
+        let labels: Vec<String> = (0..65).map(|label| format!("l{label}: x")).collect();
+        let namespace = |number: usize| {
+            let labels = labels.join(", ");
+            format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: n{number}, labels: {{{labels}}}}}\n")
+        };
+        let dump: String = (0..2_000).map(namespace).collect();
+        assert_eq!(objects(&dump).unwrap().len(), 2_000);
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let before = vec![format!("*a{}", level - 1); 10].join(", ");
+            bomb += &format!("a{level}: &a{level} [{before}]\n");
+        }
+        assert!(matches!(objects(&bomb), Err(FileError::Malformed(_))));
     }
 
     #[test]

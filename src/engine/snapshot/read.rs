@@ -87,24 +87,23 @@ enum Listed {
     Unknown(Unknown),
 }
 
-/// The name of the operator's ConfigMap, and of its key.
-const CONFIG_MAP: &str = "security-baseline-operator";
+/// The key of the operator's ConfigMap.
 const CONFIG_KEY: &str = "config.yaml";
 
-/// The operator's configuration as the cluster has it, and a text that says where it is from. Where it is not there or
+/// The operator's configuration as a ConfigMap of the cluster has it, and a text that says where it is from. Where it is not there or
 /// may not be read, what is shipped counts.
 ///
 /// # Errors
 /// When it is there and cannot be used, or the API server does not answer.
-pub async fn config_of(client: &Client, namespace: &str) -> Result<(Config, String), ReadError> {
-    let name = format!("{namespace}/{CONFIG_MAP}");
+pub async fn config_of(client: &Client, namespace: &str, name: &str) -> Result<(Config, String), ReadError> {
     let request = Request::new(format!("/api/v1/namespaces/{namespace}/configmaps"))
-        .get(CONFIG_MAP, &GetParams::default())
+        .get(name, &GetParams::default())
         .map_err(kube::Error::BuildRequest);
     let found = match request {
         Ok(request) => in_time(client.request::<Value>(request)).await,
         Err(error) => Err(error),
     };
+    let name = format!("{namespace}/{name}");
     let mut config = Config::default();
     namespace.clone_into(&mut config.own_namespace);
     match found {

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::{arg, reader, run, run_with, written};
 use crate::stage::{BINARY, LABEL, SOON, Set, condition, delete, get, merge, own_as_shipped, shared};
-use crate::support::eventually;
+use crate::support::{ControlPlane, eventually};
 
 /// The managers of an object's fields.
 fn managers(object: &Value) -> Vec<&str> {
@@ -70,28 +70,56 @@ async fn a_change_that_waits_is_counted_before_and_confirmed_by_a_person() {
         managers(&baseline)
     );
 
-    // Whoever may do less than the operator needs is told what it lacks.
+    // A suspension loosens, and waits as any other change does; it is not told as done.
+    for _ in 0..2 {
+        let waits = run(admin, &["suspend", &set.name]).await;
+        assert_eq!(waits.code, 1, "{}{}", waits.out, waits.err);
+        let way = format!("confirm {}", set.name);
+        assert!(
+            waits.out.contains("is not suspended yet") && waits.out.contains(&way),
+            "{}",
+            waits.out
+        );
+    }
+    assert_eq!(run(admin, &["confirm", &set.name, "--yes"]).await.code, 0);
+    eventually("the suspension holds", SOON, async || {
+        let ran = run(admin, &["suspend", &set.name]).await;
+        anyhow::ensure!(ran.code == 0 && ran.out.contains("is suspended already"), "{}", ran.out);
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    // Whoever may do less than the operator needs is told what it lacks, in whichever role that is.
+    delete(
+        &set.admin,
+        "Role",
+        Some("kube-system"),
+        "security-baseline:operator-dns",
+    )
+    .await;
+    rights_lack(&plane, "list services in kube-system").await;
     let lacking = json!({"rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch", "patch"]}]});
     merge(&set.admin, "ClusterRole", None, "security-baseline-operator", lacking)
         .await
         .unwrap();
-    let told = eventually("the right is missing", SOON, async || {
+    rights_lack(&plane, "limitranges").await;
+}
+
+/// Waits until `check` says that the operator lacks a right.
+async fn rights_lack(plane: &ControlPlane, right: &str) {
+    eventually("the right is missing", SOON, async || {
         let ran = run(plane.admin_kubeconfig(), &["check", "-o", "json"]).await;
         anyhow::ensure!(ran.code == 1, "{}", ran.out);
         let checks = ran.json();
-        let rights = checks
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|c| c["name"] == "The operator's rights")
-            .unwrap()
-            .clone();
-        anyhow::ensure!(rights["result"] == "Failed", "{rights}");
-        Ok(rights)
+        let mut checks = checks["checks"].as_array().unwrap().iter();
+        let rights = checks.find(|c| c["name"] == "The operator's rights").unwrap();
+        let message = rights["message"].as_str().unwrap();
+        anyhow::ensure!(rights["result"] == "Failed" && message.contains(right), "{rights}");
+        Ok(())
     })
     .await
     .unwrap();
-    assert!(told["message"].as_str().unwrap().contains("limitranges"), "{told}");
 }
 
 #[tokio::test]
@@ -109,8 +137,14 @@ async fn a_baseline_is_suspended_and_goes_on() {
     .await;
     let admin = plane.admin_kubeconfig();
     let ran = run(admin, &["suspend", &set.name]).await;
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    set.until("Stalled", "True").await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("is suspended: nothing is written"), "{}", ran.out);
+    let told = get(&set.admin, "SecurityBaseline", None, &set.name).await.unwrap();
+    assert_eq!(
+        condition(&told, "Stalled")["reason"],
+        "Suspended",
+        "it is told once it holds"
+    );
     delete(
         &set.admin,
         "NetworkPolicy",
@@ -134,6 +168,13 @@ async fn a_baseline_is_suspended_and_goes_on() {
     assert_eq!(run(admin, &["resume", &set.name]).await.code, 0);
     set.present("NetworkPolicy", &namespace, "security-baseline-default-deny-ingress")
         .await;
+    // Who states the field in what they apply undoes it at their next turn.
+    set.baseline(json!({"mode": "Enforce", "suspend": false, "networkIsolation": {"defaultDeny": ["Ingress"]}}))
+        .await;
+    let ran = run(admin, &["suspend", &set.name]).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("test states spec.suspend"), "{}", ran.err);
+    assert_eq!(run(admin, &["resume", &set.name]).await.code, 0);
     let none = run(admin, &["resume", "no-such-baseline"]).await;
     assert_eq!(none.code, 2);
     assert!(
@@ -242,6 +283,7 @@ async fn as_a_plugin_it_goes_by_the_name_that_its_user_types() {
     let folder = tempfile::tempdir().unwrap();
     let plugin = folder.path().join("kubectl-security_baseline");
     std::os::unix::fs::symlink(BINARY, &plugin).unwrap();
+    std::os::unix::fs::symlink(BINARY, folder.path().join("kubectl_complete-security_baseline")).unwrap();
     let help = run_with(&plugin, plane.admin_kubeconfig(), &["audit", "--help"], "").await;
     assert!(
         help.out.contains("Usage: kubectl security-baseline audit"),
@@ -249,6 +291,18 @@ async fn as_a_plugin_it_goes_by_the_name_that_its_user_types() {
         help.out
     );
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let completed = tokio::process::Command::new("kubectl")
+        .args(["__complete", "security-baseline", "ex"])
+        .env("PATH", &path)
+        .env("KUBECONFIG", plane.admin_kubeconfig())
+        .output();
+    let completed = tokio::time::timeout(Duration::from_secs(60), completed)
+        .await
+        .unwrap()
+        .unwrap();
+    let completed = String::from_utf8(completed.stdout).unwrap();
+    let offered: Vec<&str> = completed.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(offered, ["explain", "exceptions", ":4"], "{completed}");
     let output = tokio::process::Command::new("kubectl")
         .args(["security-baseline", "explain", "no-such-namespace"])
         .env("PATH", path)

@@ -1,12 +1,17 @@
 //! `check`: can this cluster, and the operator in it, do it?
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{reader, run};
+use super::{arg, reader, run, written};
 use crate::stage::shared;
+use crate::support::ControlPlane;
 
 fn result<'a>(checks: &'a Value, name: &str) -> &'a Value {
-    let found = checks.as_array().unwrap().iter().find(|check| check["name"] == name);
+    let found = checks["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["name"] == name);
     found.unwrap_or_else(|| panic!("{name}: {checks}"))
 }
 
@@ -15,6 +20,7 @@ async fn a_cluster_with_the_operators_rights_passes() {
     let (plane, _) = shared().await;
     let ran = run(plane.admin_kubeconfig(), &["check", "--pre", "-o", "json"]).await;
     let checks = ran.json();
+    super::formats::valid(&super::formats::closed(super::formats::schema()), &checks);
     for (name, expected) in [
         ("Kubernetes version", "Ok"),
         ("CRD SecurityBaseline", "Ok"),
@@ -47,4 +53,46 @@ async fn what_may_not_be_seen_is_unknown() {
     assert_eq!(result(&checks, "Cluster DNS")["result"], "Ok");
     assert_eq!(result(&checks, "Kubernetes version")["result"], "Ok");
     assert!([1, 2].contains(&ran.code), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_cluster_without_the_operator_is_looked_at_before_it_is_installed() {
+    let plane = ControlPlane::start().await.unwrap();
+    plane.namespace("team-a", &[]).await.unwrap();
+    let container = json!({"name": "a", "image": "a"});
+    let pods = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}});
+    let objects = written(&json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "calico-node", "namespace": "kube-system"},
+         "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": pods}},
+        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "security-baseline-mine", "namespace": "team-a"},
+         "spec": {"podSelector": {}}},
+    ]}));
+    let admin = plane.admin_kubeconfig();
+    for change in [
+        &["apply", "--server-side", "--filename", arg(&objects)][..],
+        &["delete", "service", "kube-dns", "--namespace=kube-system"],
+    ] {
+        plane.kubectl_as(admin, change).await.unwrap();
+    }
+    let ran = run(admin, &["check", "--pre", "-o", "json"]).await;
+    let checks = ran.json();
+    for (name, expected, told) in [
+        ("CRD SecurityBaseline", "Ok", "not there yet"),
+        ("Your rights to install", "Ok", "you may install it"),
+        ("Cluster DNS", "Warning", "not found"),
+        ("NetworkPolicies enforced", "Ok", "Calico"),
+        (
+            "Reserved names",
+            "Failed",
+            "NetworkPolicy/security-baseline-mine in team-a",
+        ),
+    ] {
+        let found = result(&checks, name);
+        assert_eq!(found["result"], expected, "{found}");
+        assert!(found["message"].as_str().unwrap().contains(told), "{found}");
+    }
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let elsewhere = run(admin, &["check", "--operator-name", "other", "-o", "json"]).await;
+    let running = result(&elsewhere.json(), "The operator").clone();
+    assert!(running["message"].as_str().unwrap().contains("other"), "{running}");
 }

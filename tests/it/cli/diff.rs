@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{arg, namespace_of, reader, run, written};
-use crate::stage::{LABEL, Set, create, everything, grant, shared, writes_in};
+use crate::stage::{LABEL, Set, create, delete, everything, grant, shared, writes_in};
 
 fn baseline(set: &Set, spec: &Value) -> Value {
     let mut spec = spec.clone();
@@ -143,6 +143,45 @@ async fn an_exception_and_a_namespace_are_changes_too() {
     assert_eq!(foreseen(&diff, &namespace), policy("delete").into());
     assert_eq!(foreseen(&diff, &fresh), policy("create").into());
     assert_eq!(namespace_of(&diff, &fresh)["joins"], true);
+    assert_eq!(
+        (&diff["summary"]["loosen"], &diff["summary"]["joins"]),
+        (&json!(1), &json!(1)),
+        "an exception lets off, and what is new is not let off"
+    );
+}
+
+#[tokio::test]
+async fn what_a_deletion_takes_along_is_foreseen_and_goes() {
+    let (plane, _) = shared().await;
+    let reader = reader(plane).await;
+    let set = Set::new(plane, "deletion").await;
+    let namespace = set.namespace(plane, "a").await;
+    let spec = json!({"mode": "Enforce", "deletionPolicy": "Delete", "networkIsolation": {"defaultDeny": ["Ingress"]}});
+    set.baseline(spec.clone()).await;
+    set.until_enforced(1).await;
+    set.report_until(&namespace, "has the policy on record", |r| {
+        r["status"]["inventory"].as_array().is_some_and(|all| !all.is_empty())
+    })
+    .await;
+    let file = written(&baseline(&set, &spec));
+    let ran = run(&reader, &["diff", "--deleted", arg(&file), "-o", "json"]).await;
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let diff = ran.json();
+    assert_eq!(diff["objects"][0]["change"], "delete");
+    assert_eq!(
+        (
+            &diff["objects"][0]["brake"]["loosens"],
+            &diff["summary"]["loosen"],
+            &diff["summary"]["leaves"]
+        ),
+        (&json!(1), &json!(1), &json!(1)),
+        "{diff}"
+    );
+    let policy = "security-baseline-default-deny-ingress";
+    let expected = [("delete".to_owned(), format!("NetworkPolicy/{policy}"))];
+    assert_eq!(foreseen(&diff, &namespace), expected.into());
+    delete(&set.admin, "SecurityBaseline", None, &set.name).await;
+    set.gone("NetworkPolicy", &namespace, policy).await;
 }
 
 #[tokio::test]

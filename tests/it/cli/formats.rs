@@ -50,11 +50,11 @@ async fn report(format: &str) -> Ran {
 }
 
 /// The schema of what is printed as data.
-fn schema() -> Value {
+pub fn schema() -> Value {
     serde_json::from_str(&std::fs::read_to_string(file("docs/reference/report.schema.json")).unwrap()).unwrap()
 }
 
-fn valid(schema: &Value, instance: &Value) {
+pub fn valid(schema: &Value, instance: &Value) {
     let validator = jsonschema::validator_for(schema).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(instance)
@@ -64,7 +64,7 @@ fn valid(schema: &Value, instance: &Value) {
 }
 
 /// That nothing is printed which its schema does not tell of.
-fn closed(mut schema: Value) -> Value {
+pub fn closed(mut schema: Value) -> Value {
     fn close(schema: &mut Value) {
         if let Some(keywords) = schema.as_object_mut() {
             if keywords.contains_key("properties") {
@@ -148,6 +148,8 @@ async fn sarif_is_valid_and_every_result_has_a_rule_and_a_place() {
     for result in results {
         let index = usize::try_from(result.rule_index.unwrap()).unwrap();
         assert_eq!(Some(&rules[index].id), result.rule_id.as_ref());
+        let help = rules[index].help_uri.as_ref().unwrap();
+        assert!(help.ends_with(&rules[index].id.to_lowercase()), "{help}");
         let place = &result.locations.as_ref().unwrap()[0];
         let uri = place
             .physical_location

@@ -1,18 +1,21 @@
 //! Network plugins: what is known to enforce NetworkPolicies.
 
 use crate::cli::Failure;
-use crate::cli::check::{Check, Outcome};
+use crate::cli::check::model::{Check, Outcome};
 use crate::engine::ask::{self, Seen};
 use crate::engine::client::Connection;
 
 /// DaemonSets of network plugins that enforce NetworkPolicies, by their names.
-const PLUGINS: [(&str, &str); 10] = [
+const PLUGINS: [(&str, &str); 13] = [
     ("calico-node", "Calico"),
     ("cilium", "Cilium"),
     ("antrea-agent", "Antrea"),
     ("kube-router", "kube-router"),
     ("weave-net", "Weave Net"),
     ("canal", "Canal"),
+    ("rke2-canal", "Canal"),
+    ("anetd", "GKE Dataplane V2"),
+    ("kindnet", "kindnet (of kind 0.24 or newer)"),
     ("ovnkube-node", "OVN-Kubernetes"),
     ("kube-network-policies", "kube-network-policies"),
     ("azure-npm", "Azure Network Policy Manager"),

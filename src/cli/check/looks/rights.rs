@@ -1,29 +1,48 @@
 //! Rights: the operator's own, and those that it takes to install it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use super::OPERATOR;
+use super::Operator;
 use crate::cli::Failure;
-use crate::cli::check::{Check, Outcome};
+use crate::cli::check::model::{Check, Outcome};
 use crate::engine::ask::{self, Right, Seen};
 use crate::engine::client::Connection;
 
-/// The operator's ClusterRole as it is shipped.
-const SHIPPED_ROLE: &str = include_str!("../../../../config/rbac/operator.yaml");
+/// The operator's roles as they are shipped. What baselines may hand out is not among them: administrators choose that.
+const SHIPPED_ROLES: [&str; 4] = [
+    include_str!("../../../../config/rbac/operator.yaml"),
+    include_str!("../../../../config/rbac/leader_election.yaml"),
+    include_str!("../../../../config/rbac/cluster_dns.yaml"),
+    include_str!("../../../../config/rbac/api_server.yaml"),
+];
 
-/// The rights in the operator's ClusterRole.
-fn needed() -> Result<Vec<Right>, Failure> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(SHIPPED_ROLE)?;
+/// The namespaces of roles that are elsewhere where the operator, or the cluster's DNS, is.
+const SHIPPED_NAMESPACE: &str = "security-baseline-system";
+const SHIPPED_DNS: &str = "kube-system";
+
+/// The rights in the operator's roles, where it runs in one namespace and the cluster's DNS in another.
+pub(super) fn needed(namespace: &str, dns: &str) -> Result<Vec<Right>, Failure> {
+    let mut documents: Vec<Value> = Vec::new();
+    for role in SHIPPED_ROLES {
+        documents.extend(serde_saphyr::from_multiple::<Value>(role)?);
+    }
     let list = |value: &Value| -> Vec<String> {
         let texts = value.as_array().into_iter().flatten();
         texts.filter_map(|text| Some(text.as_str()?.to_owned())).collect()
     };
     let mut rights = Vec::new();
-    for rule in documents
-        .iter()
-        .filter_map(|document| document["rules"].as_array())
-        .flatten()
-    {
+    let rules = documents.iter().flat_map(|document| {
+        let place = match document["metadata"]["namespace"].as_str().unwrap_or_default() {
+            SHIPPED_NAMESPACE => namespace,
+            SHIPPED_DNS => dns,
+            elsewhere => elsewhere,
+        };
+        let rules = document["rules"].as_array().into_iter().flatten();
+        rules.map(move |rule| (place, rule))
+    });
+    for (place, rule) in rules {
         let mut names = list(&rule["resourceNames"]);
         if names.is_empty() {
             names.push(String::new());
@@ -37,7 +56,7 @@ fn needed() -> Result<Vec<Right>, Failure> {
                             group: group.clone(),
                             resource: resource.clone(),
                             name: name.clone(),
-                            namespace: String::new(),
+                            namespace: place.to_owned(),
                         });
                     }
                 }
@@ -47,28 +66,33 @@ fn needed() -> Result<Vec<Right>, Failure> {
     Ok(rights)
 }
 
-/// Whether the operator's ServiceAccount has what its ClusterRole says.
-pub(super) async fn rights(connection: &Connection, namespace: &str, account: &Seen<Value>) -> Result<Check, Failure> {
+/// Whether the operator's ServiceAccount has what its roles say.
+pub(super) async fn rights(
+    connection: &Connection,
+    operator: &Operator<'_>,
+    account: &Seen<Value>,
+    needed: Vec<Right>,
+) -> Result<Check, Failure> {
     const NAME: &str = "The operator's rights";
+    let (namespace, name) = (operator.namespace, operator.account());
     if *account == Seen::Absent {
         let message =
-            format!("there is no ServiceAccount {namespace}/{OPERATOR}: kubectl apply --server-side -k config/default");
+            format!("there is no ServiceAccount {namespace}/{name}: kubectl apply --server-side -k config/default");
         return Ok(Check::new(NAME, Outcome::Failed, message));
     }
-    let rights = needed()?;
-    let count = rights.len();
+    let count = needed.len();
     Ok(
-        match ask::lacking(&connection.client, (namespace, OPERATOR), rights).await? {
+        match ask::lacking(&connection.client, (namespace, name), needed).await? {
             Seen::There(lacking) if lacking.is_empty() => Check::new(
                 NAME,
                 Outcome::Ok,
-                format!("ServiceAccount {namespace}/{OPERATOR} has all {count}"),
+                format!("ServiceAccount {namespace}/{name} has all {count}"),
             ),
             Seen::There(lacking) => Check::new(
                 NAME,
                 Outcome::Failed,
                 format!(
-                    "ServiceAccount {namespace}/{OPERATOR} may not {}: apply config/rbac, or look for what denies it",
+                    "ServiceAccount {namespace}/{name} may not {}: apply config/rbac, or look for what denies it",
                     named(&lacking)
                 ),
             ),
@@ -87,7 +111,7 @@ pub(super) async fn rights(connection: &Connection, namespace: &str, account: &S
 }
 
 /// Whether whoever asks may install the operator.
-pub(super) async fn own_rights(connection: &Connection, namespace: &str) -> Result<Check, Failure> {
+pub(super) async fn own_rights(connection: &Connection, namespace: &str, needed: Vec<Right>) -> Result<Check, Failure> {
     const NAME: &str = "Your rights to install";
     let right = |group: &str, resource: &str, namespace: &str| Right {
         verb: "create".to_owned(),
@@ -106,10 +130,16 @@ pub(super) async fn own_rights(connection: &Connection, namespace: &str) -> Resu
         right(rbac, "clusterrolebindings", ""),
         right("", "serviceaccounts", namespace),
         right("", "configmaps", namespace),
+        right("", "services", namespace),
         right("apps", "deployments", namespace),
     ];
+    let places: BTreeSet<&str> = needed.iter().map(|right| right.namespace.as_str()).collect();
+    for place in places.into_iter().filter(|place| !place.is_empty()) {
+        rights.push(right(rbac, "roles", place));
+        rights.push(right(rbac, "rolebindings", place));
+    }
     // The API server lets nobody hand out what they lack.
-    rights.extend(needed()?);
+    rights.extend(needed);
     Ok(match ask::lacking_myself(&connection.client, rights).await? {
         Seen::There(lacking) if lacking.is_empty() => Check::new(NAME, Outcome::Ok, "you may install it"),
         Seen::There(lacking) => Check::new(
@@ -142,11 +172,15 @@ mod tests {
 
     #[test]
     fn what_is_needed_is_what_is_shipped() {
-        let needed: Vec<String> = needed().unwrap().iter().map(ToString::to_string).collect();
+        let needed = needed("here", "dns").unwrap();
+        let needed: Vec<String> = needed.iter().map(ToString::to_string).collect();
         for right in [
             "patch namespaces",
             "update securitybaselines/status.securitybaseline.dev",
             "get customresourcedefinitions.apiextensions.k8s.io securitybaselines.securitybaseline.dev",
+            "update leases.coordination.k8s.io security-baseline-operator in here",
+            "watch services in dns",
+            "list endpointslices.discovery.k8s.io in default",
         ] {
             assert!(needed.iter().any(|needed| needed == right), "{right}: {needed:?}");
         }

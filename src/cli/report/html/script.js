@@ -12,6 +12,8 @@
   const TITLES = { networkIsolation: "Network isolation", resourceQuotas: "Resource quotas", limitRanges: "Limit ranges", podSecurity: "Pod Security", access: "Access" };
   // From so many namespaces on they are grouped by how they stand, and those that are well are folded.
   const MANY = 40;
+  // A group of more is folded however its namespaces stand: it would be drawn anew at each key that is typed.
+  const LARGE = 250;
   const MOST_RECORDS = 200;
   const MOST_LANES = 12;
 
@@ -144,7 +146,8 @@
       const narrowed = chosenStates.size > 0 || byId("search").value.trim() !== "";
       for (const name of names) {
         const key = `${by}/${name}`;
-        const usual = by === "state" && name === "Compliant" && report.namespaces.length > MANY && !narrowed;
+        const well = by === "state" && name === "Compliant" && report.namespaces.length > MANY && !narrowed;
+        const usual = well || groups.get(name).length > LARGE;
         const isFolded = folded.has(key) ? folded.get(key) : usual;
         parts.push(groupRow(name, groups.get(name), by, isFolded, () => {
           folded.set(key, !isFolded);
@@ -275,10 +278,13 @@
     if (lit) detail.scrollTop = lit.offsetTop - detail.offsetTop - 8;
   }
 
+  // A code, and where it is explained: that is outside of this page, and asked for only by who follows it.
+  const code = (f) => (f.help ? el("a", { href: f.help, target: "_blank", rel: "noopener noreferrer" }, el("code", {}, f.code)) : el("code", {}, f.code));
+
   function finding(f) {
     const fields = f.fields || [];
     return el("div", { class: `finding ${f.severity}` },
-      el("div", { class: "line" }, el("code", {}, f.code), el("strong", {}, f.reason), el("span", { class: "muted" }, f.severity)),
+      el("div", { class: "line" }, code(f), el("strong", {}, f.reason), el("span", { class: "muted" }, f.severity)),
       el("div", { class: "what" }, f.object ? el("span", { class: "mono" }, `${f.object}: `) : "", f.message),
       fields.some((x) => x.claimedBy && x.claimedBy !== "unknown")
         ? el("div", { class: "muted" }, "claimed by ", [...new Set(fields.map((x) => x.claimedBy).filter((x) => x && x !== "unknown"))].join(", ")) : "",
@@ -338,7 +344,7 @@
       if (list.length === 0) { panel.append(el("p", { class: "card" }, "Nothing is found: all is as declared.")); return; }
       panel.append(el("div", { class: "card" }, el("h2", {}, "What is found, most serious first"),
         el("table", {}, el("thead", {}, el("tr", {}, ["Code", "", "Object", "What, and what to do", "Where"].map((t) => el("th", { scope: "col" }, t)))),
-          el("tbody", {}, list.map((g) => el("tr", { class: g.f.severity }, el("td", {}, el("code", {}, g.f.code)), el("td", {}, el("span", { class: "badge" }, g.f.severity)),
+          el("tbody", {}, list.map((g) => el("tr", { class: g.f.severity }, el("td", {}, code(g.f)), el("td", {}, el("span", { class: "badge" }, g.f.severity)),
             el("td", { class: "mono" }, g.object), el("td", {}, g.f.message, el("div", { class: "muted" }, g.f.mend)), el("td", {}, places(g.places))))))));
     },
     drift(panel) {
