@@ -34,11 +34,11 @@ impl Terms {
     }
 }
 
-/// A Lease as it was read.
+/// The Lease as it was read, or that there was none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Who holds it; empty for nobody.
-    pub holder: String,
+    /// Who holds it: empty for nobody, and none where there is no Lease.
+    pub holder: Option<String>,
     /// For how long it holds, as its holder says.
     pub lasts: Duration,
     /// For how long it has been as it is, by our own clock.
@@ -48,18 +48,20 @@ pub struct Seen {
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// There is none: create it.
-    Create,
-    /// It is ours, or nobody's, or its holder is gone: write ourselves into it.
+    /// It is ours, or nobody's, or whoever held it is gone: write ourselves into it, or create it.
     Take,
-    /// Somebody else holds it: look again after this.
+    /// Somebody else holds it, or may do so: look again after this.
     Wait(Duration),
 }
 
-/// What a replica that does not lead does next.
-pub fn step(lease: Option<&Seen>, me: &str, terms: &Terms) -> Step {
-    let Some(lease) = lease else { return Step::Create };
-    if lease.holder.is_empty() || lease.holder == me || lease.unchanged >= lease.lasts {
+/// What a replica that does not lead does next. That there is no Lease says nothing of who leads: it may have been deleted,
+/// and until its holder knows that, it leads for as long as it would have held.
+pub fn step(lease: &Seen, me: &str, terms: &Terms) -> Step {
+    let free = lease
+        .holder
+        .as_deref()
+        .is_some_and(|holder| holder.is_empty() || holder == me);
+    if free || lease.unchanged >= lease.lasts {
         return Step::Take;
     }
     Step::Wait(terms.retry.min(lease.lasts - lease.unchanged))
@@ -75,9 +77,9 @@ mod tests {
         retry: Duration::from_secs(2),
     };
 
-    fn held(holder: &str, unchanged: u64) -> Seen {
+    fn seen(holder: Option<&str>, unchanged: u64) -> Seen {
         Seen {
-            holder: holder.to_owned(),
+            holder: holder.map(ToOwned::to_owned),
             lasts: Duration::from_secs(15),
             unchanged: Duration::from_secs(unchanged),
         }
@@ -85,16 +87,21 @@ mod tests {
 
     #[test]
     fn a_lease_is_taken_when_it_is_nobodys_ours_or_was_not_renewed_for_as_long_as_it_lasts() {
-        assert_eq!(step(None, "me", &TERMS), Step::Create);
-        assert_eq!(step(Some(&held("", 0)), "me", &TERMS), Step::Take);
-        assert_eq!(step(Some(&held("me", 0)), "me", &TERMS), Step::Take);
-        assert_eq!(step(Some(&held("other", 15)), "me", &TERMS), Step::Take);
+        for (holder, unchanged) in [("", 0), ("me", 0), ("other", 15)] {
+            assert_eq!(step(&seen(Some(holder), unchanged), "me", &TERMS), Step::Take);
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_not_there_is_created_when_nobody_can_lead_any_more_by_one_that_was() {
+        assert_eq!(step(&seen(None, 0), "me", &TERMS), Step::Wait(TERMS.retry));
+        assert_eq!(step(&seen(None, 15), "me", &TERMS), Step::Take);
     }
 
     #[test]
     fn a_lease_of_somebody_else_is_waited_for_and_looked_at_again_when_it_may_run_out() {
-        assert_eq!(step(Some(&held("other", 0)), "me", &TERMS), Step::Wait(TERMS.retry));
-        let soon = step(Some(&held("other", 14)), "me", &TERMS);
+        assert_eq!(step(&seen(Some("other"), 0), "me", &TERMS), Step::Wait(TERMS.retry));
+        let soon = step(&seen(Some("other"), 14), "me", &TERMS);
         assert_eq!(soon, Step::Wait(Duration::from_secs(1)));
     }
 

@@ -54,3 +54,64 @@ where
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use futures::poll;
+    use http::Method;
+    use tokio::sync::Notify;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/a/leases/b";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_whose_connection_is_still_being_opened_when_leadership_ends_is_never_sent() {
+        for (method, path, passes) in [
+            (Method::POST, "/api/v1/namespaces", false),
+            (Method::PATCH, "/api/v1/namespaces/a", false),
+            (Method::DELETE, "/api/v1/namespaces/a", false),
+            (Method::GET, "/api/v1/namespaces", true),
+            (Method::PUT, LEASE, true),
+        ] {
+            let (open, sent) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+            let (opened, sends) = (open.clone(), sent.clone());
+            let inner = tower::service_fn(move |_: Request<()>| {
+                let (opened, sends) = (opened.clone(), sends.clone());
+                async move {
+                    opened.notified().await;
+                    sends.store(true, Ordering::Relaxed);
+                    Ok::<_, BoxError>(())
+                }
+            });
+            let leadership = Arc::new(Leadership::elected());
+            let term = Duration::from_secs(10);
+            leadership.extend(Instant::now() + term);
+            let request = Request::builder().method(&method).uri(path).body(()).unwrap();
+            let mut call = Fenced::new(inner, leadership).call(request);
+            assert!(poll!(&mut call).is_pending(), "{method} {path}");
+            tokio::time::advance(term).await;
+            open.notify_one();
+            assert_eq!(call.await.is_ok(), passes, "{method} {path}");
+            assert_eq!(sent.load(Ordering::Relaxed), passes, "{method} {path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_who_leads_writes() {
+        let sent = async |leadership: Leadership| {
+            let inner = tower::service_fn(|_: Request<()>| async { Ok::<_, BoxError>(()) });
+            let request = Request::post("/api/v1/namespaces").body(()).unwrap();
+            Fenced::new(inner, Arc::new(leadership)).call(request).await.is_ok()
+        };
+        assert!(sent(Leadership::alone()).await);
+        assert!(!sent(Leadership::elected()).await);
+        let leads = Leadership::elected();
+        leads.extend(Instant::now() + Duration::from_secs(10));
+        assert!(sent(leads).await);
+    }
+}

@@ -7,6 +7,8 @@
 //! renewal that succeeded. That is looked at where every request passes (see `client`), so that a process that was frozen,
 //! and wakes up when another one leads, sends nothing more; then it ends, and starts anew as one that stands by.
 
+mod leadership;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +17,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use self::leadership::Leadership;
 use super::clock::Clock;
 use super::errors::{Failed, judge};
 use crate::core::election::{Seen, Step, Terms, step};
@@ -25,56 +27,6 @@ use crate::core::object::FIELD_MANAGER;
 
 /// The name of the Lease.
 pub const LEASE: &str = "security-baseline-operator";
-
-/// Whether this replica leads.
-#[derive(Debug, Default)]
-pub struct Leadership {
-    /// Until when, if an election decides; else it always does.
-    until: Option<Mutex<Instant>>,
-    changed: Notify,
-}
-
-impl Leadership {
-    /// Of the only replica: it leads, and there is no Lease.
-    pub fn alone() -> Self {
-        Self::default()
-    }
-
-    /// Of one of several: it does not lead before it is elected.
-    pub fn elected() -> Self {
-        Self {
-            until: Some(Mutex::new(Instant::now())),
-            changed: Notify::default(),
-        }
-    }
-
-    /// Whether it leads now.
-    pub fn leads(&self) -> bool {
-        self.until.as_ref().is_none_or(|until| Instant::now() < *until.lock())
-    }
-
-    /// Waits until it leads.
-    pub async fn acquired(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.leads() {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    fn extend(&self, to: Instant) {
-        if let Some(until) = &self.until {
-            *until.lock() = to;
-        }
-        self.changed.notify_waiters();
-    }
-
-    fn end(&self) {
-        self.extend(Instant::now());
-    }
-}
 
 /// One replica in the election.
 pub struct Candidate {
@@ -85,6 +37,16 @@ pub struct Candidate {
     clock: Arc<dyn Clock>,
     /// The Lease as we wrote it last.
     held: Mutex<Option<Lease>>,
+}
+
+/// What a replica that stands by remembers of the Lease.
+struct Known {
+    /// Its resourceVersion; none where there is no Lease.
+    version: Option<String>,
+    /// For how long it holds, or held.
+    lasts: Duration,
+    /// Since when it is as it is.
+    since: Instant,
 }
 
 impl Candidate {
@@ -117,17 +79,16 @@ impl Candidate {
     }
 
     async fn stand_by(&self) {
-        // The Lease as it was last seen to change, and since when.
-        let mut known: Option<(String, Instant)> = None;
+        let mut known = None;
         tracing::info!(me = self.me, "this replica stands by");
         loop {
             let sent = Instant::now();
             let wait = match self.bounded(self.leases.get_opt(LEASE)).await {
                 Ok(lease) => {
-                    let seen = lease.as_ref().map(|lease| self.seen(lease, &mut known));
-                    match step(seen.as_ref(), &self.me, &self.terms) {
+                    let seen = self.seen(lease.as_ref(), &mut known);
+                    match step(&seen, &self.me, &self.terms) {
                         Step::Wait(wait) => wait,
-                        Step::Create | Step::Take => match self.write(lease, sent).await {
+                        Step::Take => match self.write(lease, sent).await {
                             Ok(()) => return,
                             Err(error) => self.told(&error),
                         },
@@ -140,46 +101,69 @@ impl Candidate {
         }
     }
 
+    /// Leads until the Lease is lost, and answers how.
     async fn lead(&self) -> String {
+        tokio::select! {
+            // Whoever wakes up when its term is over asks for nothing more.
+            biased;
+            () = self.leadership.lapsed() => "the lease could not be renewed in time".to_owned(),
+            holder = self.renew() => format!("the lease was taken over by {holder:?}"),
+        }
+    }
+
+    /// Renews the Lease until somebody else holds it. Answers who.
+    async fn renew(&self) -> String {
         loop {
             tokio::time::sleep(self.terms.retry).await;
             let sent = Instant::now();
             let held = self.held.lock().clone();
-            match self.write(held, sent).await {
-                Ok(()) => {}
-                Err(error) if judge(&error) == Failed::Conflict => match self.bounded(self.leases.get(LEASE)).await {
-                    // Our own renewal, whose answer was lost; or somebody labelled it.
-                    Ok(lease) if self.holds(&lease) => *self.held.lock() = Some(lease),
-                    Ok(lease) => {
-                        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-                        return format!("the lease was taken over by {holder:?}");
+            let error = match self.write(held, sent).await {
+                Ok(()) => continue,
+                Err(error) if matches!(judge(&error), Failed::Conflict | Failed::Gone) => {
+                    match self.bounded(self.leases.get_opt(LEASE)).await {
+                        Ok(Some(lease)) if !self.holds(&lease) => {
+                            return lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+                        }
+                        // Our own renewal, whose answer was lost; or somebody labelled it. Or somebody deleted it: while our
+                        // term lasts nobody else creates it (see `step`), so we do.
+                        Ok(lease) => {
+                            *self.held.lock() = lease;
+                            continue;
+                        }
+                        Err(error) => error,
                     }
-                    Err(error) => {
-                        self.told(&error);
-                    }
-                },
-                Err(error) => {
-                    self.told(&error);
                 }
-            }
-            if !self.leadership.leads() {
-                return "the lease could not be renewed in time".to_owned();
-            }
+                Err(error) => error,
+            };
+            self.told(&error);
         }
     }
 
     /// Gives the Lease back, so that whoever stands by need not wait. To be called when nothing is written any more.
     pub async fn release(&self) {
-        let held = self.held.lock().take();
-        let Some(mut lease) = held.filter(|_| self.leadership.leads()) else {
-            return;
-        };
         self.leadership.end();
-        let spec = lease.spec.get_or_insert_default();
-        spec.holder_identity = Some(String::new());
-        spec.lease_duration_seconds = Some(1);
-        if let Err(error) = self.bounded(self.leases.replace(LEASE, &params(), &lease)).await {
-            self.told(&error);
+        // As it is now, and not as we wrote it last: a renewal that was under way may have been done, or be done meanwhile.
+        for _ in 0..2 {
+            let mut lease = match self.bounded(self.leases.get_opt(LEASE)).await {
+                Ok(Some(lease)) if self.holds(&lease) => lease,
+                Ok(_) => return,
+                Err(error) => {
+                    self.told(&error);
+                    return;
+                }
+            };
+            let spec = lease.spec.get_or_insert_default();
+            spec.holder_identity = Some(String::new());
+            spec.lease_duration_seconds = Some(1);
+            match self.bounded(self.leases.replace(LEASE, &params(), &lease)).await {
+                Ok(_) => return,
+                Err(error) => {
+                    self.told(&error);
+                    if judge(&error) != Failed::Conflict {
+                        return;
+                    }
+                }
+            }
         }
     }
 
@@ -214,21 +198,27 @@ impl Candidate {
         holder == Some(self.me.as_str())
     }
 
-    fn seen(&self, lease: &Lease, known: &mut Option<(String, Instant)>) -> Seen {
-        let version = lease.metadata.resource_version.clone().unwrap_or_default();
+    fn seen(&self, lease: Option<&Lease>, known: &mut Option<Known>) -> Seen {
         let now = Instant::now();
-        let since = match known {
-            Some((same, since)) if *same == version => *since,
-            _ => now,
+        let version = lease.map(|lease| lease.metadata.resource_version.clone().unwrap_or_default());
+        let (since, before) = match known {
+            Some(known) if known.version == version => (known.since, known.lasts),
+            Some(known) => (now, known.lasts),
+            None => (now, self.terms.lease),
         };
-        *known = Some((version, since));
-        let spec = lease.spec.clone().unwrap_or_default();
-        let lasts = spec
+        let spec = lease.and_then(|lease| lease.spec.clone()).unwrap_or_default();
+        let stated = spec
             .lease_duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok());
+        let lasts = match lease {
+            Some(_) => stated.map_or(self.terms.lease, Duration::from_secs),
+            // Whoever held it went by what it said then.
+            None => before.max(self.terms.lease),
+        };
+        *known = Some(Known { version, lasts, since });
         Seen {
-            holder: spec.holder_identity.unwrap_or_default(),
-            lasts: lasts.map_or(self.terms.lease, Duration::from_secs),
+            holder: lease.map(|_| spec.holder_identity.unwrap_or_default()),
+            lasts,
             unchanged: now.duration_since(since),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::Context;
@@ -116,13 +117,18 @@ pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<
         let served = axum::serve(listener, routes(probes)).await;
         format!("the server of metrics and probes: {served:?}")
     });
-    tasks.spawn(work(context.clone(), first, rest));
+    let warm = Arc::new(Notify::new());
+    tasks.spawn(work(context.clone(), first, rest, warm.clone()));
     tasks.spawn(async move {
         publisher.run().await;
         "the publisher of events".to_owned()
     });
     if let Some(candidate) = candidate.clone() {
-        tasks.spawn(async move { candidate.run().await });
+        tasks.spawn(async move {
+            // Who has not seen everything yet would lead and do nothing, and keep the Lease from who has.
+            warm.notified().await;
+            candidate.run().await
+        });
     }
     if let Some(path) = config_path {
         tasks.spawn(follow_stop(context.clone(), path));
@@ -152,7 +158,7 @@ pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<
 
 /// Sees everything once, and then works for ever. Baselines come before what they are about, and nothing is judged
 /// before everything was seen: absence means nothing until then.
-async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> String {
+async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>, warm: Arc<Notify>) -> String {
     let mut tasks = JoinSet::new();
     for sources in [first, rest] {
         let started: Vec<_> = sources
@@ -169,6 +175,7 @@ async fn work(context: Arc<Context>, first: Vec<Source>, rest: Vec<Source>) -> S
     }
     policy_reports::start(&context, &mut tasks).await;
     // A replica that stands by is warm from here on: its watches tell it all, and it judges nothing.
+    warm.notify_one();
     context.leadership.acquired().await;
     cluster::recall(&context);
     let mut namespaces = context.index.lock().all_synced();

@@ -101,6 +101,12 @@ impl Shipped {
         })
     }
 
+    /// The same with these arguments more.
+    fn with(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
     async fn spawn(&self, plane: &ControlPlane, binary: &Path) -> Result<Operator> {
         let mut options = OperatorOptions::new(binary, self.port).args(self.args.clone());
         options.env.clone_from(&self.env);
@@ -186,9 +192,27 @@ impl Stage {
         args: &[&str],
         change: impl FnOnce(&mut Value),
     ) -> Result<Self> {
-        let mut shipped = Shipped::read(change)?;
-        shipped.args.extend(args.iter().map(|arg| (*arg).to_owned()));
-        Self::run(plane, binary, shipped).await
+        Self::run(plane, binary, Shipped::read(change)?.with(args)).await
+    }
+
+    /// The same behind this proxy, without waiting until it is ready.
+    ///
+    /// # Errors
+    /// As [`Stage::spawn`].
+    pub async fn replica_behind(
+        proxy: &Proxy,
+        plane: &ControlPlane,
+        binary: &Path,
+        args: &[&str],
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Self> {
+        let mut shipped = Shipped::read(change)?.with(args);
+        shipped.kubeconfig = Some(proxy.kubeconfig());
+        Ok(Self {
+            operator: shipped.spawn(plane, binary).await?,
+            binary: binary.to_owned(),
+            shipped,
+        })
     }
 
     async fn run(plane: &ControlPlane, binary: &Path, shipped: Shipped) -> Result<Self> {

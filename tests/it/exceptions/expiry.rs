@@ -150,6 +150,32 @@ async fn the_policy_fits_the_schema() {
 }
 
 #[tokio::test]
+async fn a_refusal_states_the_limit_as_it_was_configured() {
+    let plane = installed().await;
+    let admin = plane.admin().await.unwrap();
+    let long = object(&exception("long", &from_now(hours(800))));
+    for limit in ["30m", "1h30m", "168h", "90s"] {
+        let told = if limit == "90s" { "1m30s" } else { limit };
+        let patch = json!([
+            {"op": "replace", "path": "/spec/variables/0/expression", "value": format!("duration('{limit}')")}
+        ]);
+        let policy = "validatingadmissionpolicy/security-baseline-exception-expiry";
+        plane
+            .kubectl(&["patch", policy, "--type=json", &format!("--patch={patch}")])
+            .await
+            .unwrap();
+        eventually("the limit is told", Duration::from_secs(30), async || {
+            let refused = refusal(exceptions(&admin).create(&dry(), &long).await).message;
+            let told = format!("is more than {told} after the creation of the exception");
+            anyhow::ensure!(refused.contains(&told), "{refused}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_tighter_limit_holds_for_what_comes_and_locks_nothing_that_is_there() {
     let plane = installed().await;
     let admin = plane.admin().await.unwrap();

@@ -132,9 +132,19 @@ pub struct Matching {
     namespace: Option<String>,
     name: Option<String>,
     query: Option<String>,
+    /// What decides instead of all that.
+    such: Option<fn(&Asked) -> bool>,
 }
 
 impl Matching {
+    /// Requests of which this holds.
+    pub fn such(holds: fn(&Asked) -> bool) -> Self {
+        Self {
+            such: Some(holds),
+            ..Self::default()
+        }
+    }
+
     /// Requests of this verb for this resource, whatever its API group. For the resource itself, and not a subresource
     /// of it; no dry runs.
     pub fn of(verb: &str, resource: &str) -> Self {
@@ -182,6 +192,9 @@ impl Matching {
 
     /// Whether a request is meant.
     pub fn fits(&self, asked: &Asked) -> bool {
+        if let Some(holds) = self.such {
+            return holds(asked);
+        }
         let (kind, told) = (&asked.kind, |told: &Option<String>, is: &Option<String>| {
             told.is_none() || told == is
         });
