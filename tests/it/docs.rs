@@ -18,6 +18,7 @@ mod links;
 mod merging;
 mod page;
 mod reasons;
+mod sizing;
 mod upgrade;
 
 use std::path::Path;
