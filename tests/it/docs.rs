@@ -4,7 +4,8 @@
 //! A comment in the line before a block says what is done with it:
 //!
 //! - `run`: it is run. In a `bash` block every line is a command; in a `console` block the lines that begin with `$ ` are,
-//!   and the others show what they print.
+//!   and the others show what they print. Marks that go on after `run` are for other tests (marks.rs says which).
+//! - `not run: WHY`: nobody runs it. A block of commands without any mark is refused (marks.rs).
 //! - `render`: sections of a baseline. The block after it, `makes`, has what `render` prints of them, or `refused`, what
 //!   it refuses them with (examples.rs).
 //! - `merge`: baselines, of which a table of the same page says what they mean together (merging.rs).
@@ -15,6 +16,7 @@ mod examples;
 mod facts;
 mod kubelet;
 mod links;
+mod marks;
 mod merging;
 mod page;
 mod reasons;
