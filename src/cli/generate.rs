@@ -36,7 +36,7 @@ pub(super) fn write_json_schemas(folder: &Path) -> Done {
 /// Writes the generated files of a checkout.
 pub(super) fn generate(root: &Path) -> Done {
     let mut reference = String::from(
-        "<!-- Generated from src/api by `make generate`. Do not edit. -->\n# API reference\n\nThe same as `kubectl explain` shows, in one page. Required fields are marked with `*`; `[]` is a list, `{}` a map.\n",
+        "<!-- Generated from src/api by `make generate`. Do not edit. -->\n# API reference\n\nThe same as `kubectl explain` shows, in one page. Required fields are marked with `*`; `[]` is a list, `{}` a map.\nWhat is said of *each* is about a list's items or a map's values. A *rule* is what the API server checks beside the bounds, in the\nwords of its refusal.\n",
     );
     for crd in crds::all()? {
         std::fs::write(root.join("crds").join(&crd.file), crd.text()?)?;
@@ -75,7 +75,46 @@ fn reference_of(crd: &Value) -> String {
 }
 
 fn field(path: &str, schema: &Value, required: bool, text: &mut String) {
-    let bounds: Vec<String> = [
+    let inner = [("[]", &schema["items"]), ("{}", &schema["additionalProperties"])];
+    let of_each = inner.iter().flat_map(|(_, schema)| bounds(schema));
+    let bounds: Vec<String> = bounds(schema)
+        .into_iter()
+        .chain(of_each.map(|bound| format!("each: {bound}")))
+        .collect();
+    let mark = if required { "*" } else { "" };
+    let mut said = one_line(&schema["description"]);
+    for (_, schema) in [("", schema)].iter().chain(&inner) {
+        for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+            // An asterisk would begin an emphasis.
+            said += &format!(" *Rule:* {}.", one_line(&rule["message"]).replace('*', "\\*"));
+        }
+    }
+    *text += &format!(
+        "| `{path}`{mark} | {} | {} | {said} |\n",
+        type_of(schema),
+        bounds.join(", ").replace('|', "\\|")
+    );
+    for (suffix, schema) in inner {
+        fields(&format!("{path}{suffix}"), schema, text);
+    }
+    fields(path, schema, text);
+}
+
+/// A type as people say it, such as `array of string`.
+fn type_of(schema: &Value) -> String {
+    match schema["type"].as_str() {
+        Some("array") => format!("array of {}", type_of(&schema["items"])),
+        Some("object") if schema["additionalProperties"].is_object() => {
+            format!("map of {}", type_of(&schema["additionalProperties"]))
+        }
+        Some(type_) => type_.to_owned(),
+        None => "integer or string".to_owned(),
+    }
+}
+
+/// What a value is held to by itself.
+fn bounds(schema: &Value) -> Vec<String> {
+    [
         "minimum",
         "maximum",
         "minLength",
@@ -87,26 +126,13 @@ fn field(path: &str, schema: &Value, required: bool, text: &mut String) {
     ]
     .iter()
     .filter_map(|bound| Some(format!("{bound} {}", schema.get(*bound)?)))
+    .chain(schema["pattern"].as_str().map(|pattern| format!("pattern `{pattern}`")))
     .chain(
         schema
             .get("enum")
             .map(|values| format!("one of {}", values.to_string().replace(',', ", "))),
     )
-    .collect();
-    let type_ = match schema["type"].as_str() {
-        Some(type_) => type_.to_owned(),
-        None => "integer or string".to_owned(),
-    };
-    let mark = if required { "*" } else { "" };
-    let bounds = bounds.join(", ").replace('|', "\\|");
-    *text += &format!(
-        "| `{path}`{mark} | {type_} | {bounds} | {} |\n",
-        one_line(&schema["description"])
-    );
-    for (suffix, inner) in [("[]", &schema["items"]), ("{}", &schema["additionalProperties"])] {
-        fields(&format!("{path}{suffix}"), inner, text);
-    }
-    fields(path, schema, text);
+    .collect()
 }
 
 fn fields(path: &str, schema: &Value, text: &mut String) {
@@ -130,4 +156,67 @@ fn one_line(description: &Value) -> String {
         .collect::<Vec<_>>()
         .join(" ")
         .replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a schema refuses by: its patterns, the values that it lists, and the messages of its rules.
+    fn refusals(schema: &Value, all: &mut Vec<String>) {
+        all.extend(schema["pattern"].as_str().map(|pattern| format!("`{pattern}`")));
+        for value in schema["enum"].as_array().into_iter().flatten() {
+            all.push(value.to_string());
+        }
+        for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+            all.push(one_line(&rule["message"]));
+        }
+        for inner in [&schema["items"], &schema["additionalProperties"]] {
+            if inner.is_object() {
+                refusals(inner, all);
+            }
+        }
+        for field in schema["properties"]
+            .as_object()
+            .into_iter()
+            .flat_map(|fields| fields.values())
+        {
+            refusals(field, all);
+        }
+    }
+
+    #[test]
+    fn whatever_a_value_may_be_refused_by_can_be_looked_up() {
+        for crd in crds::all().unwrap() {
+            let reference = reference_of(&crd.content).replace("\\*", "*");
+            let mut all = Vec::new();
+            for top in ["spec", "status"] {
+                let schema = &crd.content["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][top];
+                refusals(schema, &mut all);
+            }
+            assert!(!all.is_empty(), "{}: the schema was not found", crd.file);
+            for refusal in all {
+                assert!(
+                    reference.contains(&refusal.replace("\\|", "|").replace('|', "\\|")),
+                    "{}: {refusal} is not in the reference",
+                    crd.file
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_and_a_map_tell_what_they_hold() {
+        let schema = serde_json::json!({"properties": {
+            "amounts": {"type": "object", "description": "a|b", "additionalProperties": {"x-kubernetes-int-or-string": true}},
+            "names": {"type": "array", "maxItems": 2, "items": {"type": "string", "pattern": "^(a|b)$"}},
+        }});
+        let mut text = String::new();
+        fields("spec", &schema, &mut text);
+        assert_eq!(
+            text,
+            "| `spec.amounts` | map of integer or string |  | a\\|b |\n\
+             | `spec.names` | array of string | maxItems 2, each: pattern `^(a\\|b)$` |  |\n"
+        );
+    }
 }

@@ -286,6 +286,12 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether a configuration file asks for the emergency stop, whatever else is wrong with it: what somebody writes in an
+    /// emergency must not depend on an earlier mistake. A file that cannot be read asks for nothing.
+    pub fn asks_to_stop(path: &Path) -> bool {
+        std::fs::read_to_string(path).is_ok_and(|text| says_stop(&text))
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let invalid = |key, message: &str| {
             Err(ConfigError::Invalid {
@@ -369,6 +375,16 @@ impl Config {
     }
 }
 
+/// Whether a text says stop. The line alone counts where the rest is not even YAML.
+fn says_stop(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Only {
+        stop: bool,
+    }
+    let line = |line: &str| line.split('#').next().map(str::trim_end) == Some("stop: true");
+    serde_saphyr::from_str::<Only>(text).is_ok_and(|only| only.stop) || text.lines().any(line)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,6 +461,28 @@ mod tests {
                 "{text}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn the_emergency_stop_is_asked_for_whatever_else_is_wrong_in_the_file() {
+        for (text, stops) in [
+            ("stop: true", true),
+            ("{stop: true, workers: 0}", true),
+            ("wrkers: 3\nstop: true # since noon\n", true),
+            ("workers: many\nstop: true", true),
+            ("workers: [\nstop: true\n", true),
+            ("stop: false\nstop: true\n", true),
+            ("stop: false\nworkers: 0", false),
+            ("# stop: true\nworkers: 0", false),
+            ("logFilter: |\n  stop: true\nworkers: 0", false),
+            ("stop: perhaps", false),
+            ("", false),
+        ] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            assert_eq!(Config::asks_to_stop(file.path()), stops, "{text}");
+        }
+        assert!(!Config::asks_to_stop(Path::new("/nonexistent")));
     }
 
     #[test]

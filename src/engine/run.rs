@@ -234,20 +234,24 @@ fn look_at(context: &Context, namespaces: Vec<Arc<str>>) {
 async fn follow_stop(context: Arc<Context>, path: PathBuf) -> String {
     loop {
         tokio::time::sleep(LOOK_AT_CONFIG).await;
-        let config = match Config::load(&path) {
-            Ok(config) => config,
+        let stop = match Config::load(&path) {
+            Ok(config) => config.stop,
             Err(error) => {
-                tracing::warn!(%error, "the configuration is not usable; what was read before holds");
-                continue;
+                tracing::warn!(%error, "the configuration is not usable; what was read before holds, but for a stop");
+                // Such a file may ask for the stop, and cannot take it back.
+                if !Config::asks_to_stop(&path) {
+                    continue;
+                }
+                true
             }
         };
         let mut index = context.index.lock();
-        if index.stopped == config.stop {
+        if index.stopped == stop {
             continue;
         }
-        index.stopped = config.stop;
-        context.metrics.stopped.set(i64::from(config.stop));
-        tracing::warn!(stop = config.stop, "the emergency stop was changed");
+        index.stopped = stop;
+        context.metrics.stopped.set(i64::from(stop));
+        tracing::warn!(stop, "the emergency stop was changed");
         let namespaces = index.selected();
         drop(index);
         look_at(&context, namespaces);

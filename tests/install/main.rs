@@ -27,7 +27,7 @@ mod valid;
 
 /// What the integration tests play with. (Inline, so that the files find their own modules.)
 #[path = "../it"]
-#[allow(dead_code, reason = "not all of it is used here")]
+#[allow(dead_code, unused_imports, reason = "not all of it is used here")]
 mod it {
     pub mod oracles;
     pub mod stage;

@@ -249,8 +249,20 @@ async fn the_emergency_stop_is_taken_up_while_running_and_taken_back() {
             .contains("security_baseline_stopped 1")
     );
 
-    std::fs::write(stage.config_file(), shipped).unwrap();
+    std::fs::write(stage.config_file(), &shipped).unwrap();
     set.present("ResourceQuota", &namespace, QUOTA).await;
+    set.until_enforced(1).await;
+    set.until("Stalled", "False").await;
+
+    // Beside a key that is wrong, too.
+    assert!(shipped.contains("workers: 64"));
+    let mistaken = shipped.replace("workers: 64", "wrkers: 3");
+    std::fs::write(stage.config_file(), mistaken.replace("stop: false", "stop: true")).unwrap();
+    let stalled = set.until("Stalled", "True").await;
+    assert_eq!(condition(&stalled, "Ready")["reason"], "Stopped");
+    assert!(stage.operator.log().unwrap().contains("wrkers"), "the mistake is told");
+    std::fs::write(stage.config_file(), shipped).unwrap();
+    set.until("Stalled", "False").await;
     set.until_enforced(1).await;
     assert!(
         stage

@@ -4,25 +4,31 @@
 //! A comment in the line before a block says what is done with it:
 //!
 //! - `run`: it is run. In a `bash` block every line is a command; in a `console` block the lines that begin with `$ ` are,
-//!   and the others show what they print.
+//!   and the others show what they print. Marks that go on after `run` are for other tests (marks.rs says which).
+//! - `not run: WHY`: nobody runs it. A block of commands without any mark is refused (marks.rs).
 //! - `render`: sections of a baseline. The block after it, `makes`, has what `render` prints of them, or `refused`, what
 //!   it refuses them with (examples.rs).
 //! - `merge`: baselines, of which a table of the same page says what they mean together (merging.rs).
+//! - `apply`: a kustomization, which is applied (upgrade.rs).
 
 mod contributing;
 mod examples;
 mod facts;
+mod kubelet;
 mod links;
+mod marks;
 mod merging;
 mod page;
 mod reasons;
+mod sizing;
+mod upgrade;
 
 use std::path::Path;
 use std::time::Duration;
 
 use self::page::Page;
-use crate::stage::{BINARY, own_as_shipped};
-use crate::support::{blocks, eventually};
+use crate::stage::{BINARY, api, shell};
+use crate::support::{ControlPlane, OPERATOR_NAMESPACE, Stage, blocks, eventually};
 
 const MARK: &str = "<!-- run -->";
 
@@ -46,7 +52,13 @@ fn in_reading_order() -> Vec<Page> {
 
 #[tokio::test]
 async fn the_commands_in_the_documentation_work_in_their_order() {
-    let (plane, _stage) = own_as_shipped().await;
+    let plane = ControlPlane::start().await.unwrap();
+    // By the same client as the commands: what is applied by another one is another's.
+    shell(&plane, "kubectl apply --server-side -k config/default").await;
+    let mut stage = Stage::spawn(&plane, Path::new(BINARY), |_| {}).await.unwrap();
+    stage.operator.ready(Duration::from_secs(60)).await.unwrap();
+    let config = api(&plane.admin().await.unwrap(), "ConfigMap", Some(OPERATOR_NAMESPACE));
+    tokio::spawn(kubelet::bring(config, stage.config_file()));
     let binaries = Path::new(BINARY).parent().unwrap().display().to_string();
     // As a plugin of kubectl too.
     let plugin = tempfile::tempdir().unwrap();

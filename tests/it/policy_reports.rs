@@ -44,14 +44,24 @@ async fn the_commands_on_the_page_about_them_work() {
     set.baseline(two("Audit")).await;
     set.present("PolicyReport", "team-a", NAME).await;
     let page = std::fs::read_to_string(file("docs/policy-reports.md")).unwrap();
-    let blocks = blocks(&page, "<!-- run where the kind is -->");
-    assert_eq!(blocks.len(), 2);
+    let path = std::env::var("PATH").unwrap();
+    let found = blocks(&page, "<!-- run where the kind is -->");
+    assert_eq!(found.len(), 2);
     // The first removes what the second shows, and what is removed comes back while the operator runs.
-    for block in &blocks {
+    for block in &found {
         set.present("PolicyReport", "team-a", NAME).await;
-        let path = std::env::var("PATH").unwrap();
         block.run("policy-reports.md", plane.admin_kubeconfig(), &path).await;
     }
+
+    OPEN_REPORT.install(&plane).await;
+    let written = set.present("Report", "team-a", NAME).await;
+    let found = blocks(&page, "<!-- run where the kind is openreports.io -->");
+    assert_eq!(found.len(), 1);
+    found[0].run("policy-reports.md", plane.admin_kubeconfig(), &path).await;
+    set.object_until("Report", "team-a", NAME, "was removed, and written anew", |report| {
+        report["metadata"]["uid"] != written["metadata"]["uid"]
+    })
+    .await;
 }
 
 /// How many results came out so.

@@ -96,3 +96,17 @@ pub(super) fn schema() -> Value {
         "$defs": generator.take_definitions(true),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::codes::{AREAS, GENERAL};
+
+    #[test]
+    fn the_page_of_findings_says_what_every_area_stands_for() {
+        let text = findings();
+        for area in AREAS.iter().map(|(_, area)| *area).chain([GENERAL]) {
+            assert!(text.contains(&format!("`{area}`")), "{area} is not explained");
+        }
+    }
+}

@@ -44,6 +44,22 @@ fn the_page_of_versions_says_what_is_tested_with() {
             version("tests/controlplane/go.mod", "go.etcd.io/etcd/server/v3"),
         ),
         ("Helm", version("tests/tools/helm/go.mod", "helm.sh/helm/v4")),
+        (
+            "Flux's kustomize-controller",
+            version("tests/tools/flux/go.mod", "github.com/fluxcd/kustomize-controller"),
+        ),
+        (
+            "Argo CD",
+            version("tests/tools/argocd/go.mod", "github.com/argoproj/argo-cd/v3"),
+        ),
+        (
+            "Prometheus",
+            version("tests/tools/prometheus/go.mod", "github.com/prometheus/prometheus"),
+        ),
+        (
+            "Alertmanager",
+            version("tests/tools/alertmanager/go.mod", "github.com/prometheus/alertmanager"),
+        ),
         ("the chart's kubeVersion", oldest.to_owned()),
         ("Rust", rust.to_owned()),
         ("the operator", own.to_owned()),
@@ -54,6 +70,53 @@ fn the_page_of_versions_says_what_is_tested_with() {
             "docs/compatibility.md does not say {what} {version}"
         );
     }
+    let install = Page::read("docs/install.md");
+    let image = format!("security-baseline-operator:v{own}");
+    let named: Vec<_> = install.text.match_indices("security-baseline-operator:v").collect();
+    assert!(named.len() >= 3, "no image is named");
+    for (place, _) in named {
+        assert!(
+            install.text[place..].starts_with(&image),
+            "docs/install.md names another image than {image}"
+        );
+    }
+}
+
+#[test]
+fn the_threat_model_names_all_that_a_stolen_token_may_write() {
+    let page = Page::read("docs/threat-model.md");
+    let section = page.text.split("## If the operator's token is stolen").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let said: String = section.split_whitespace().collect::<String>().to_lowercase();
+    let mut looked = 0;
+    for path in ["config/rbac/operator.yaml", "config/rbac/leader_election.yaml"] {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(file(path)).unwrap()).unwrap();
+        for rule in documents
+            .iter()
+            .flat_map(|document| document["rules"].as_array())
+            .flatten()
+        {
+            let verbs = rule["verbs"].as_array().unwrap();
+            if verbs
+                .iter()
+                .all(|verb| ["get", "list", "watch"].iter().any(|read| verb == read))
+            {
+                continue;
+            }
+            for resource in rule["resources"].as_array().unwrap() {
+                looked += 1;
+                // `securitybaselines/status`: each of the two.
+                for part in resource.as_str().unwrap().split('/') {
+                    let one = part.trim_end_matches('s');
+                    assert!(
+                        said.contains(one),
+                        "docs/threat-model.md does not say that {resource} can be written"
+                    );
+                }
+            }
+        }
+    }
+    assert!(looked >= 12, "only {looked} resources were found");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::controls::REGISTRY;
 use crate::engine::policy_reports::forms::FORMS;
 
 /// A note.
@@ -181,4 +182,14 @@ fn what_the_api_server_adds_means_nothing_and_what_anybody_changes_does() {
         *other.pointer_mut(path).unwrap() = value;
         assert_ne!(meaning(&other), meaning(&report), "{path}");
     }
+}
+
+#[test]
+fn every_control_has_a_category_of_its_own() {
+    let named = REGISTRY
+        .iter()
+        .map(|control| (control.section(), category(Some(control.section()))));
+    let categories: std::collections::BTreeSet<_> = named.filter(|(section, category)| section != category).collect();
+    let distinct: std::collections::BTreeSet<_> = categories.iter().map(|(_, category)| *category).collect();
+    assert_eq!(distinct.len(), REGISTRY.len(), "{categories:?}");
 }
