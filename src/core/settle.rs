@@ -10,7 +10,7 @@ use super::conditions::{self, Verdict};
 use super::exceptions::Waived;
 use super::fight::Contest;
 use super::membership::admitted;
-use super::merge::{Conflict, Supplied};
+use super::merge::{Askers, Conflict, Supplied};
 use super::object::Digest;
 use super::plan::{Finding, FindingKind, Plan, SectionPlan};
 use super::text::bounded;
@@ -63,8 +63,10 @@ pub struct MemberStanding {
     pub held: bool,
     /// Whether something that is enforced has drifted there, and is not repaired.
     pub unrepaired: bool,
-    /// Who keeps undoing what is repaired there, in a sentence.
+    /// Who keeps undoing what is repaired there of what it asks for, in a sentence.
     pub contested: Option<String>,
+    /// What undoes there what it asks for from beside it, in a sentence, whatever else there is.
+    pub weakened: Option<String>,
 }
 
 /// How a namespace stands with a baseline.
@@ -281,7 +283,8 @@ fn members(world: &World, plan: &Plan, controls: &[ControlReport], contests: &[C
             deselected: world.deselected.contains(&baseline.uid),
             held: sections.clone().any(|section| !section.held.is_empty()),
             unrepaired: sections.clone().any(SectionPlan::has_unrepaired),
-            contested: contests.first().map(fought_over),
+            contested: contests.iter().find(|c| plan.asks_for(place, c)).map(fought_over),
+            weakened: sections.clone().find_map(undone),
         }
     };
     plan.baselines().iter().enumerate().map(member).collect()
@@ -300,7 +303,24 @@ impl SectionPlan {
     }
 }
 
+/// What undoes a section from beside it, in a sentence.
+fn undone(section: &SectionPlan) -> Option<String> {
+    let undoes = |finding: &&Finding| finding.kind == FindingKind::Weakened;
+    let Note { object, message, .. } = section.findings.iter().find(undoes).map(told)?;
+    Some(format!("{} {object}: {message}", section.section))
+}
+
 impl Plan {
+    /// Whether a baseline asks for what is fought over: for the object, or for a label on the namespace.
+    fn asks_for(&self, place: usize, contest: &Contest) -> bool {
+        let asks = |askers: &Askers| askers.enforcing.contains(&place) || askers.auditing.contains(&place);
+        if contest.object.starts_with("Namespace/") {
+            return self.effective.labels.values().any(asks);
+        }
+        let mut children = self.effective.children.iter();
+        children.any(|(id, askers)| asks(askers) && id.to_string() == contest.object)
+    }
+
     /// What could not be merged: first of what is enforced, then of what is only asked for.
     pub fn conflicts(&self) -> impl Iterator<Item = &Conflict> {
         let enforced = &self.effective.enforced.conflicts;

@@ -155,7 +155,7 @@ impl Tally {
         let (count, list) = match member.standing {
             Standing::Compliant => (&mut counts.compliant, None),
             Standing::Pending => (&mut counts.pending, None),
-            Standing::Weakened => (&mut counts.weakened, Some(&mut self.weakened)),
+            Standing::Weakened => (&mut counts.weakened, None),
             Standing::Drifted => (&mut counts.drifted, Some(&mut self.drifted)),
             Standing::Blocked => (&mut counts.blocked, Some(&mut self.blocked)),
             Standing::Conflict => (&mut counts.conflicting, None),
@@ -171,6 +171,9 @@ impl Tally {
             self.counts.contested += 1;
             self.contested.name(namespace, member.told, "Contested", contested);
         }
+        if let Some(weakened) = &member.weakened {
+            self.weakened.name(namespace, member.told, "Weakened", weakened);
+        }
         self.held += i64::from(member.held);
         self.unrepaired += i64::from(member.unrepaired);
         if member.deselected {
@@ -183,6 +186,11 @@ impl Tally {
     /// How many namespaces are in which state.
     pub fn counts(&self) -> NamespaceCounts {
         self.counts
+    }
+
+    /// In how many namespaces something undoes what is declared, in whatever state they are.
+    pub fn weakened(&self) -> i64 {
+        self.weakened.total
     }
 
     /// In how many namespaces something is held back.
@@ -338,13 +346,18 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
             ),
         )
     };
-    let degraded_reason = match (counts.blocked, tally.conflicts.total, counts.weakened) {
+    let degraded_reason = match (counts.blocked, tally.conflicts.total, tally.weakened.total) {
         (1.., _, _) => "Blocked",
         (_, 1.., _) => "Conflict",
         (_, _, 1..) => "Weakened",
         _ => "NotDegraded",
     };
-    let degraded_message = match degraded_reason {
+    let weakened = format!(
+        "{} undone by something else; {}",
+        namespaces(tally.weakened.total),
+        tally.weakened.example()
+    );
+    let mut degraded_message = match degraded_reason {
         "Blocked" => format!("{} blocked; {}", namespaces(counts.blocked), tally.blocked.example()),
         "Conflict" => {
             format!(
@@ -353,13 +366,13 @@ fn judge(facts: &BaselineFacts, tally: &Tally, before: &SecurityBaselineStatus) 
                 tally.conflicts.example()
             )
         }
-        "Weakened" => format!(
-            "{} undone by something else; {}",
-            namespaces(counts.weakened),
-            tally.weakened.example()
-        ),
+        "Weakened" => weakened.clone(),
         _ => "nothing is blocked".to_owned(),
     };
+    // Whoever mends what is blocked is not to miss that something else is void.
+    if tally.weakened.total > 0 && degraded_reason != "Weakened" {
+        degraded_message = format!("{}; {weakened}", bounded(&degraded_message, 2048));
+    }
     let drifted = counts.drifted > 0;
     ConditionType::ALL
         .into_iter()

@@ -40,7 +40,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// The longest that the head of an answer may take, also of a list or a watch: the API server itself gives up on a request
 /// after 60 s (its flag `--request-timeout`), so what takes longer comes from one that hangs.
-const HEAD: Duration = Duration::from_secs(65);
+pub const HEAD: Duration = Duration::from_secs(65);
 /// The longest that nothing comes: a watch is quiet for as long as nothing happens, and the API server ends it after 290 s
 /// at the latest.
 const QUIET: Duration = Duration::from_secs(300);

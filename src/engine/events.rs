@@ -46,10 +46,24 @@ const STANDS: Rates = Rates {
         per_second: 1.0 / 120.0,
     },
 };
+/// The same for how baselines and exceptions stand: there are few, and what their events tell counts all namespaces.
+const DECLARED: Rates = Rates {
+    all: Rate {
+        burst: 25.0,
+        per_second: 1.0,
+    },
+    // They are about no namespace.
+    each: Rate {
+        burst: 0.0,
+        per_second: 0.0,
+    },
+};
 /// How many namespaces are told apart for that; beyond it, the share of all is what bounds them.
 const MOST_EACH: usize = 1024;
-/// How many events may wait to be published.
+/// How many events may wait to be published, and how many of these places are kept for baselines and exceptions: where
+/// the API server is slow, what happens in namespaces fills the rest.
 const WAITING: usize = 64;
+const KEPT: usize = 16;
 /// How many objects of one report are told of by an event each.
 const OBJECTS: usize = 5;
 
@@ -68,7 +82,9 @@ struct Waiting {
 /// Whose share an event takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Share {
-    /// That of what happened.
+    /// That of how baselines and exceptions stand.
+    Declared,
+    /// That of what happened in namespaces.
     Happened,
     /// That of how namespaces stand.
     Stands,
@@ -97,6 +113,7 @@ pub fn events(client: Client) -> (Events, Publisher) {
 impl Publisher {
     /// Publishes for ever.
     pub async fn run(mut self) {
+        let mut declared = Shares::of(DECLARED);
         let (mut happened, mut stands) = (Shares::of(HAPPENED), Shares::of(STANDS));
         while let Some(Waiting {
             regarding,
@@ -105,6 +122,7 @@ impl Publisher {
         }) = self.line.recv().await
         {
             let shares = match share {
+                Share::Declared => &mut declared,
                 Share::Happened => &mut happened,
                 Share::Stands => &mut stands,
             };
@@ -219,7 +237,7 @@ impl Events {
             // Ready tells what the others warn of.
             let warns = condition.type_ != "Ready" && now.0 == "True";
             let what = (&*condition.reason, &*condition.type_, &*condition.message);
-            self.tell(Share::Happened, &regarding, None, warns, what);
+            self.tell(Share::Declared, &regarding, None, warns, what);
         }
     }
 
@@ -236,7 +254,7 @@ impl Events {
             };
             if told && stood.is_none_or(|stood| stood.reason != condition.reason) {
                 let what = (&*condition.reason, &*condition.type_, &*condition.message);
-                self.tell(Share::Happened, &regarding, None, warns, what);
+                self.tell(Share::Declared, &regarding, None, warns, what);
             }
         }
     }
@@ -306,6 +324,9 @@ impl Events {
         warns: bool,
         (reason, action, note): (&str, &str, &str),
     ) {
+        if share != Share::Declared && self.line.capacity() <= KEPT {
+            return;
+        }
         let event = Event {
             type_: if warns { EventType::Warning } else { EventType::Normal },
             reason: bounded(reason, 128),
@@ -370,13 +391,58 @@ mod tests {
         );
     }
 
+    /// Events whose requests are never answered, and what would publish them.
+    fn unanswered() -> (Events, Publisher) {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+        });
+        events(Client::new(service, "default"))
+    }
+
+    /// How a baseline stands, by this condition.
+    fn stands(type_: &str, status: &str) -> SecurityBaselineStatus {
+        let condition = serde_json::json!({
+            "type": type_, "status": status, "reason": "Suspended", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        SecurityBaselineStatus {
+            conditions: serde_json::from_value(serde_json::json!([condition])).unwrap(),
+            ..SecurityBaselineStatus::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_whose_events_wait_keeps_no_baseline_from_being_told() {
+        let (events, mut publisher) = unanswered();
+        let mut attempt = Attempt::default();
+        let seen = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
+        attempt.mended.insert(("Role/a".to_owned(), String::new(), seen), seen);
+        for i in 0..1000 {
+            events.drift(&format!("ns-{i}"), "u", &attempt);
+        }
+        events.transitions("tenants", "u", &stands("Stalled", "False"), &stands("Stalled", "True"));
+        let mut told = Vec::new();
+        while let Ok(waiting) = publisher.line.try_recv() {
+            told.push(waiting.regarding.kind.unwrap_or_default());
+        }
+        assert_eq!(told.pop().as_deref(), Some("SecurityBaseline"));
+        assert_eq!(told.len(), WAITING - KEPT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_about_no_namespace_has_a_share_of_its_own() {
+        let mut shares = Shares::of(DECLARED);
+        let taken = (0..1000).filter(|_| shares.take(None)).count();
+        assert_eq!(taken, 25);
+        tokio::time::advance(std::time::Duration::from_secs(2)).await;
+        assert_eq!((0..1000).filter(|_| shares.take(None)).count(), 2);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_noisy_tenant_takes_its_own_events_and_not_those_of_others() {
         let mut shares = Shares::of(HAPPENED);
         let taken = (0..1000).filter(|_| shares.take(Some("noisy"))).count();
         assert_eq!(taken, 5);
         assert!((0..5).all(|_| shares.take(Some("other"))));
-        assert!((0..5).all(|_| shares.take(None)), "of a baseline");
         tokio::time::advance(std::time::Duration::from_secs(31)).await;
         assert!(shares.take(Some("noisy")) && !shares.take(Some("noisy")));
         // All together are bounded too, and so is what is remembered of each.

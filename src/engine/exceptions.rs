@@ -40,8 +40,10 @@ impl Sink for Exceptions {
     }
 
     fn deleted(&self, context: &Context, _: &str, name: &str, _: Last<'_>) {
-        let look = context.index.lock().exception_gone(name);
-        forget(context, name);
+        let mut index = context.index.lock();
+        let look = index.exception_gone(name);
+        count(context, index.exceptions().filter_map(|(_, entry)| entry.state));
+        drop(index);
         look_at(context, look);
     }
 
@@ -194,11 +196,6 @@ fn next_status(context: &Context, name: &Arc<str>, now: Timestamp) -> Option<Nex
     count(context, index.exceptions().filter_map(|(_, entry)| entry.state));
     drop(index);
 
-    let expiry = &context.metrics.exception_expiry;
-    match &accepted {
-        Some(exception) => expiry.with_label_values(&[&**name]).set(exception.expires.as_second()),
-        None => drop(expiry.remove_label_values(&[&**name])),
-    }
     if let Some(at) = accepted.and_then(|exception| next_change(&exception, warn_before, now)) {
         let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
         context
@@ -206,13 +203,6 @@ fn next_status(context: &Context, name: &Arc<str>, now: Timestamp) -> Option<Nex
             .push_after(Key::Exception(name.clone()), Lane::Status, wait);
     }
     Some((asked, before, next, unseen))
-}
-
-/// Forgets an exception that is gone.
-fn forget(context: &Context, name: &str) {
-    let _ = context.metrics.exception_expiry.remove_label_values(&[name]);
-    let index = context.index.lock();
-    count(context, index.exceptions().filter_map(|(_, entry)| entry.state));
 }
 
 /// Counts the exceptions by how they stand.

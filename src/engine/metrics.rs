@@ -34,6 +34,8 @@ pub struct Metrics {
     pub statuses: IntCounter,
     /// Reports and statuses that could not be written.
     pub status_failures: IntCounter,
+    /// Reports for other tools that could not be written or removed.
+    pub policy_report_failures: IntCounter,
     /// Requests to the API server, by verb and the code of the answer.
     pub requests: IntCounterVec,
     /// Namespaces of each baseline, by state.
@@ -44,6 +46,8 @@ pub struct Metrics {
     unrepaired: IntGaugeVec,
     /// Namespaces of each baseline where somebody keeps undoing what is repaired.
     contested: IntGaugeVec,
+    /// Namespaces of each baseline where something that is not the operator's undoes what is declared.
+    weakened: IntGaugeVec,
     /// Namespaces of each baseline where something is held back.
     held: IntGaugeVec,
     /// Namespaces of each baseline that lost the labels that selected them.
@@ -58,8 +62,8 @@ pub struct Metrics {
     stalled: IntGaugeVec,
     /// Exceptions, by state.
     pub exceptions: IntGaugeVec,
-    /// When each exception expires, in seconds since 1970.
-    pub exception_expiry: IntGaugeVec,
+    /// Exceptions that expire soon.
+    expiring: IntGauge,
     /// Keys that wait, by lane.
     queued: IntGaugeVec,
     /// How long the key has waited that waits longest, by lane.
@@ -74,11 +78,21 @@ pub struct Metrics {
     pub watch_failures: IntCounterVec,
     /// Panics that were contained.
     pub panics: IntCounter,
+    /// When the operator started, in seconds since 1970.
+    pub started: IntGauge,
     /// Whether the emergency stop is on.
     pub stopped: IntGauge,
     /// Whether this replica leads.
     leading: IntGauge,
 }
+
+/// A series for each of some exceptions.
+const EXCEPTION_EXPIRY: Described = Described {
+    name: "exception_expiry_timestamp_seconds",
+    kind: "gauge",
+    labels: &["exception"],
+    help: "When an exception expires, in seconds since 1970. Only of the 100 that expire next, and of none that has expired.",
+};
 
 /// The metric that has to be asked for.
 const NAMESPACE_STATE: Described = Described {
@@ -113,7 +127,7 @@ impl Metrics {
             )?,
             repair_seconds: r.histogram(
                 "repair_seconds",
-                "Time from the event that shows a departure to the end of its repair, in seconds.",
+                "Time from the event that shows a departure to the end of its repair, failed tries and all, in seconds. The pauses in a fight are left out.",
                 &[
                     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
                 ],
@@ -142,6 +156,11 @@ impl Metrics {
                 "contested_namespaces",
                 &["baseline"],
                 "Namespaces of a baseline in which somebody keeps undoing what is repaired.",
+            )?,
+            weakened: r.gauges(
+                "weakened_namespaces",
+                &["baseline"],
+                "Namespaces of a baseline in which something that is not the operator's undoes what is declared, in whatever state they are.",
             )?,
             held: r.gauges(
                 "held_namespaces",
@@ -178,16 +197,15 @@ impl Metrics {
                 &["state"],
                 "Exceptions, by state: active, expired, refused or unmatched.",
             )?,
-            exception_expiry: r.gauges(
-                "exception_expiry_timestamp_seconds",
-                &["exception"],
-                "When an exception expires, or expired, in seconds since 1970.",
+            expiring: r.gauge(
+                "exceptions_expiring",
+                "Exceptions that expire within exceptions.warnBefore.",
             )?,
-            queued: r.gauges("queue_depth", &["lane"], "Work that waits, by lane.")?,
+            queued: r.gauges("queue_depth", &["lane"], "Work that waits, by lane; only of the replica that leads.")?,
             oldest: r.floats(
                 "queue_oldest_age_seconds",
                 &["lane"],
-                "For how long the oldest work in a lane has been waiting, in seconds; 0 where none waits.",
+                "For how long the oldest work in a lane has been waiting, in seconds; 0 where none waits. Only of the replica that leads.",
             )?,
             verified: r.gauges(
                 "last_verification_timestamp_seconds",
@@ -200,8 +218,8 @@ impl Metrics {
             )?,
             watch_up: r.gauges(
                 "watch_up",
-                &["watch"],
-                "Whether a watch has listed and is not known to be broken (1) or not (0).",
+                &["watch", "needed"],
+                "Whether a watch has listed and is not known to be broken (1) or not (0), and whether anything is judged without it.",
             )?,
             watch_failures: r.counters("watch_failures_total", &["watch"], "Breaks of a watch.")?,
             requests: r.counters(
@@ -218,7 +236,15 @@ impl Metrics {
                 "status_failures_total",
                 "Reports and statuses that could not be written.",
             )?,
+            policy_report_failures: r.counter(
+                "policy_report_failures_total",
+                "Reports for other tools that could not be written or removed.",
+            )?,
             panics: r.counter("panics_total", "Panics that were contained. Should stay 0.")?,
+            started: r.gauge(
+                "start_timestamp_seconds",
+                "When this process of the operator started, in seconds since 1970.",
+            )?,
             stopped: r.gauge("stopped", "Whether the emergency stop is on (1) or not (0).")?,
             leading: r.gauge(
                 "leading",
@@ -230,7 +256,7 @@ impl Metrics {
         let build = r.gauges("build_info", &["version"], "The version of the operator; always 1.")?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let (registry, mut described) = r.done();
-        described.push(NAMESPACE_STATE);
+        described.extend([EXCEPTION_EXPIRY, NAMESPACE_STATE]);
         described.sort_by_key(|d| d.name);
         metrics.show_zeros();
         Ok(Self {
@@ -282,6 +308,7 @@ impl Metrics {
             (&self.selected, counts.selected),
             (&self.unrepaired, tally.unrepaired()),
             (&self.contested, counts.contested),
+            (&self.weakened, tally.weakened()),
             (&self.held, tally.held()),
             (&self.deselected, counts.deselected),
         ] {
@@ -311,6 +338,7 @@ impl Metrics {
             &self.selected,
             &self.unrepaired,
             &self.contested,
+            &self.weakened,
             &self.held,
             &self.deselected,
         ] {

@@ -32,6 +32,8 @@ pub mod report;
 pub mod run;
 pub mod seen;
 pub mod snapshot;
+#[cfg(test)]
+mod testing;
 pub mod watch;
 pub mod work;
 

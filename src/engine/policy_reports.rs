@@ -146,6 +146,10 @@ async fn keep_all(context: Arc<Context>, mut progress: Arc<Progress>) -> String 
             },
             () = keeps => return "the watch of policy reports".to_owned(),
         }
+        // It is not overdue: it is over.
+        if let Some(form) = now {
+            let _ = context.metrics.verified.remove_label_values(&[form.watched().name]);
+        }
         context.policy_reports.forget_all();
         progress = Arc::default();
     }

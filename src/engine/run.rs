@@ -97,6 +97,7 @@ pub async fn run(config: Config, config_path: Option<PathBuf>, election: Option<
         config,
         client,
     });
+    context.metrics.started.set(context.clock.now().as_second());
     context.metrics.stopped.set(i64::from(context.config.stop));
     let interval = context.config.verification_interval.as_secs();
     context.metrics.verification_interval.set(interval);

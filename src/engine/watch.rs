@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Context;
+use super::client::HEAD;
 use super::errors::{BELIEVED, Failed, judge};
 use super::index::Last;
 use super::seen::Seen;
@@ -31,7 +32,7 @@ use super::seen::Seen;
 const LIVED: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long an attempt may take to fail.
+/// How long an attempt may take to fail, where something answers.
 const ATTEMPT: Duration = Duration::from_secs(6);
 /// How many objects are listed at a time.
 const PAGE: u32 = 100;
@@ -102,7 +103,7 @@ pub struct Progress {
     /// Whether it is not to be had: there is no such kind, or we may not see it.
     refused: AtomicBool,
     /// Until when the last error counts: a new attempt that works says nothing until something happens in the cluster,
-    /// but one that does not work fails within seconds.
+    /// but one that does not work fails within seconds, or, where nothing answers, as late as the one before.
     broken_until: Mutex<Option<Instant>>,
     changed: Notify,
 }
@@ -159,6 +160,8 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
     let mut refusals = 0_u32;
     // Until when a further failure counts as one more in a row.
     let mut in_a_row = Instant::now();
+    // When the attempt began that follows a failed one.
+    let mut began: Option<Instant> = None;
     // What a list has shown so far.
     let mut shown = Shown::default();
     loop {
@@ -222,7 +225,9 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                 };
                 let pause = pause(failures, context.clock.jitter());
                 in_a_row = Instant::now() + pause + LIVED;
-                *progress.broken_until.lock() = Some(Instant::now() + pause + ATTEMPT);
+                let took = began.map(|began| began.elapsed());
+                let hung = took.filter(|took| never_began(&error) && *took < HEAD + ATTEMPT);
+                *progress.broken_until.lock() = Some(Instant::now() + pause + ATTEMPT + hung.unwrap_or_default());
                 refusals = if is_refused(&error) {
                     refusals.saturating_add(1)
                 } else {
@@ -235,6 +240,7 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                 context.metrics.watch_failures.with_label_values(&[watched.name]).inc();
                 tracing::warn!(watch = watched.name, %error, ?pause, "the watch broke; it begins again");
                 tokio::time::sleep(pause).await;
+                began = Some(Instant::now());
             }
         }
     }
@@ -256,6 +262,14 @@ fn is_refused(error: &watcher::Error) -> bool {
         return false;
     };
     matches!(judge(error), Failed::Gone | Failed::Blocked(_))
+}
+
+/// Whether an attempt failed before anything came of it, as against one that worked until then.
+fn never_began(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(_) | watcher::Error::WatchStartFailed(_)
+    )
 }
 
 /// How long to wait after so many failures in a row: doubling from [`FIRST_PAUSE`] to [`LONGEST_PAUSE`], and up to half
@@ -284,7 +298,45 @@ fn place(object: &Seen) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use kube::Client;
+    use kube::core::GroupVersionKind;
+
     use super::*;
+    use crate::engine::testing::context;
+
+    struct Blind;
+
+    impl Sink for Blind {
+        fn applied(&self, _: &Context, _: Value) {}
+        fn deleted(&self, _: &Context, _: &str, _: &str, _: Last<'_>) {}
+        fn unshown(&self, _: &Context, _: &Shown) -> Vec<(String, String)> {
+            Vec::new()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_never_answered_is_broken_all_the_time_and_not_only_between_its_attempts() {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            tokio::time::sleep(HEAD).await;
+            Err::<http::Response<kube::client::Body>, _>("no answer")
+        });
+        let context = Arc::new(context(Client::new(service, "default")));
+        let watched = Watched {
+            resource: ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace")),
+            namespace: None,
+            config: watcher::Config::default(),
+            name: "namespaces",
+            needed: true,
+        };
+        let progress = Arc::<Progress>::default();
+        tokio::spawn(watch(context, watched, Arc::new(Blind), progress.clone()));
+        // Only that the first attempts take long tells that the next one will.
+        tokio::time::sleep(HEAD * 3).await;
+        for second in 0..600 {
+            assert!(progress.is_broken(), "after {second} s");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
 
     #[test]
     fn pauses_double_up_to_a_bound_and_are_spread() {

@@ -110,7 +110,7 @@ async fn enforce(context: &Arc<Context>, name: &Arc<str>, job: &Job) {
         let wait = Duration::try_from(wait).unwrap_or_default();
         context.queue.push_after(job.key.clone(), Lane::Repair, wait);
     }
-    count(context, &plan, &run, job);
+    count(context, name, &plan, &run, job);
     rollout(context, name, &plan, &run);
     let now = context.clock.now();
     let (retries, drifted) = {
@@ -338,21 +338,24 @@ fn retry(failures: u32, longest: Duration, jitter: f64) -> Duration {
     full.mul_f64(1.0 - jitter / 2.0)
 }
 
-fn count(context: &Context, plan: &Plan, run: &Run, job: &Job) {
+/// Counts what was repaired, and how long that took since the first of it was seen.
+fn count(context: &Context, name: &str, plan: &Plan, run: &Run, job: &Job) {
     let mut repaired = false;
+    let mut waited = job.since.elapsed();
     for (action, _) in run.done.iter().filter(|(_, outcome)| outcome.is_ok()) {
         let section = plan.sections.iter().filter(|s| s.section == action.section);
         let mut findings = section.flat_map(|s| &s.findings);
         if findings.any(|f| f.object == action.object && f.kind.is_drift()) {
             context.metrics.repaired.with_label_values(&[action.section]).inc();
             repaired = true;
+            if let Some(seen) = context.index.lock().departs_since(name, &action.object) {
+                let departs = Duration::try_from(context.clock.now().duration_since(seen));
+                waited = waited.max(departs.unwrap_or_default());
+            }
         }
     }
     if repaired {
-        context
-            .metrics
-            .repair_seconds
-            .observe(job.since.elapsed().as_secs_f64());
+        context.metrics.repair_seconds.observe(waited.as_secs_f64());
     }
 }
 

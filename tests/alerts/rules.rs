@@ -17,15 +17,17 @@ pub fn alerts(rules: &Value) -> impl Iterator<Item = &Value> {
     groups.flat_map(|group| group["rules"].as_array().unwrap())
 }
 
-/// The shipped rules with minutes made seconds: every duration, be it that of `for` or of a range, and every number of 60 or
+/// The shipped rules with minutes made seconds: every duration, be it that of a rule or of a range, and every number of 60 or
 /// more in an expression, which is a time in seconds, is divided by 60.
 pub fn shortened() -> Value {
     let mut rules = shipped();
     for group in rules["groups"].as_array_mut().unwrap() {
         for rule in group["rules"].as_array_mut().unwrap() {
             rule["expr"] = sixtieth(rule["expr"].as_str().unwrap()).into();
-            if let Some(lasts) = rule["for"].as_str() {
-                rule["for"] = sixtieth(lasts).into();
+            for time in ["for", "keep_firing_for"] {
+                if let Some(lasts) = rule[time].as_str() {
+                    rule[time] = sixtieth(lasts).into();
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use kube::Client;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::helm::{Helm, RELEASE, chart};
+use crate::helm::{Helm, RELEASE, chart, text};
 use crate::stage::{BINARY, SOON, Set, api, everything, get, merge};
 use crate::support::{ControlPlane, OPERATOR_NAMESPACE, Stage, watch_until};
 
@@ -118,6 +118,30 @@ async fn columns(admin: &Client) -> Vec<String> {
         .as_array()
         .unwrap();
     columns.iter().map(|c| c["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn whoever_turns_the_alerts_on_is_told_that_their_runbooks_are_nowhere_until_the_values_say_where() {
+    let warned = async |rule: &str| {
+        let helm = Helm::offline();
+        let values = helm.values(&format!(
+            "image: {{repository: example.com/operator}}\nprometheusRule: {rule}"
+        ));
+        let chart = chart();
+        let args = [
+            "install",
+            "a",
+            text(&chart),
+            "--dry-run=client",
+            "--values",
+            text(&values),
+        ];
+        helm.run(&args).await.contains("Set prometheusRule.runbookURL")
+    };
+    assert!(!warned("{enabled: false}").await);
+    assert!(warned("{enabled: true, renderMode: alwaysRender}").await);
+    let stated = "{enabled: true, renderMode: alwaysRender, runbookURL: https://wiki.example.org/runbooks}";
+    assert!(!warned(stated).await);
 }
 
 #[tokio::test]

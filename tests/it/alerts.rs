@@ -141,6 +141,73 @@ fn every_alert_has_a_severity_and_says_what_it_is_and_where_to_read_on() {
     }
 }
 
+/// The alerts that a list of Alertmanager's matchers is about, each by its name or by what its name begins with.
+fn matched(matchers: &Value) -> Vec<String> {
+    let matchers = matchers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|matcher| matcher.as_str().unwrap());
+    let names = matchers.filter_map(|matcher| matcher.strip_prefix("alertname"));
+    let names = names.flat_map(|rest| rest.trim_start_matches(['=', '~', '!']).trim_matches('"').split('|'));
+    names.map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn the_example_of_routes_names_alerts_that_exist_and_keeps_clusters_apart() {
+    let config: Value = serde_saphyr::from_str(&read(file("config/prometheus/alertmanager.yaml"))).unwrap();
+    let alerts = alerts();
+    let exists = |name: &str| match name.strip_suffix(".+") {
+        Some(beginning) => alerts.iter().any(|alert| text(alert, "/alert").starts_with(beginning)),
+        None => alerts.iter().any(|alert| text(alert, "/alert") == name),
+    };
+    let route = &config["route"]["routes"][0];
+    let has_cluster = |labels: &Value| {
+        labels
+            .as_array()
+            .is_some_and(|labels| labels.contains(&"cluster".into()))
+    };
+    assert!(has_cluster(&route["group_by"]), "{route}");
+    let rules = config["inhibit_rules"].as_array().unwrap();
+    let mut names = matched(&route["matchers"]);
+    for rule in rules {
+        assert!(has_cluster(&rule["equal"]), "{rule}");
+        names.extend(
+            ["source_matchers", "target_matchers"]
+                .iter()
+                .flat_map(|side| matched(&rule[*side])),
+        );
+        // What is only looked at in working hours does not keep anybody asleep.
+        let severities = |side: &str| {
+            let names = matched(&rule[side]);
+            let meant = alerts
+                .iter()
+                .filter(|alert| names.iter().any(|name| name == text(alert, "/alert")));
+            meant
+                .map(|alert| text(alert, "/labels/severity"))
+                .collect::<BTreeSet<_>>()
+        };
+        let (source, target) = (severities("source_matchers"), severities("target_matchers"));
+        assert!(source.contains("critical") || !target.contains("critical"), "{rule}");
+    }
+    assert!(names.len() > rules.len(), "{names:?}");
+    for name in names {
+        assert!(exists(&name), "there is no alert {name}");
+    }
+}
+
+#[test]
+fn the_dashboard_has_the_label_that_grafanas_sidecar_looks_for() {
+    let kustomization: Value = serde_saphyr::from_str(&read(file("config/grafana/kustomization.yaml"))).unwrap();
+    let labels = &kustomization["configMapGenerator"][0]["options"]["labels"];
+    assert_eq!(labels["grafana_dashboard"], "1", "a string: labels are");
+    let values = file("config/helm/security-baseline-operator/values.yaml");
+    let values: Value = serde_saphyr::from_str(&read(values)).unwrap();
+    let dashboard = &values["grafanaDashboard"];
+    assert_eq!(dashboard["sidecarLabel"], "grafana_dashboard");
+    assert_eq!(dashboard["sidecarLabelValue"], "1");
+}
+
 #[test]
 fn the_table_of_alerts_is_that_of_the_rules() {
     let page = read(file("docs/alerts.md"));

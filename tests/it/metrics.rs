@@ -1,11 +1,13 @@
 //! What the metrics tell. That alerts made of them fire is seen by `make test-alerts`.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde_json::{Value, json};
 
 use crate::stage::{BINARY, SOON, Set, delete, metric, own, shared, unbraked};
+use crate::support::proxy::{Answer, Fault, Matching};
 use crate::support::{ControlPlane, Operator, Stage, eventually};
 
 /// A quota, in this mode.
@@ -64,6 +66,36 @@ async fn drift_is_counted_once_by_its_section_where_it_is_repaired_and_where_it_
 }
 
 #[tokio::test]
+async fn a_repair_that_fails_at_first_took_as_long_as_all_its_tries() {
+    let plane = ControlPlane::start().await.unwrap();
+    let behind = Stage::behind_proxy(&plane, Path::new(BINARY), unbraked);
+    let (stage, proxy) = behind.await.unwrap();
+    let set = Set::new(&plane, "tries").await;
+    let namespace = set.namespace(&plane, "a").await;
+    set.baseline(quota("Enforce")).await;
+    set.until_enforced(1).await;
+    let fails = Matching::of("create", "resourcequotas").within(&namespace);
+    let fails = proxy.disturb_first(3, fails, Fault::Answer(Answer::status(500)));
+    let begun = Instant::now();
+    delete(&set.admin, "ResourceQuota", Some(&namespace), QUOTA).await;
+    set.present("ResourceQuota", &namespace, QUOTA).await;
+    let took = begun.elapsed();
+    assert_eq!(fails.hits(), 3);
+    let count = "security_baseline_repair_seconds_count";
+    until(&stage.operator, count, |value| value == 1).await;
+    let text = stage.operator.metrics().await.unwrap();
+    let sum = text
+        .lines()
+        .find_map(|line| line.strip_prefix("security_baseline_repair_seconds_sum "));
+    let sum = Duration::from_secs_f64(sum.unwrap().parse().unwrap());
+    // Its pauses alone are more than half of 0.5, 1 and 2 s.
+    assert!(
+        sum > Duration::from_millis(1750) && sum <= took + SOON,
+        "{sum:?} of {took:?}"
+    );
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_verb_and_code_and_none_comes_at_rest() {
     let (plane, stage) = own().await;
     let set = Set::new(&plane, "requests").await;
@@ -80,7 +112,7 @@ async fn requests_are_counted_by_verb_and_code_and_none_comes_at_rest() {
     let all = async || metric(&stage.operator, "security_baseline_api_requests_total").await;
     crate::oracles::settled(&plane, &set).await;
     let before = all().await;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(all().await, before);
 }
 

@@ -157,6 +157,11 @@ async fn who_stands_by_is_ready_writes_nothing_and_takes_over_with_all_it_knows_
     .await;
     settled(&plane, &set).await;
     assert!(leads(&first).await && !leads(&second).await);
+    // Nothing waits where nobody works, whatever the watches told.
+    for queued in ["queue_depth", "queue_oldest_age_seconds"].map(|name| format!("\nsecurity_baseline_{name}{{")) {
+        assert!(first.operator.metrics().await.unwrap().contains(&queued), "{queued}");
+        assert!(!second.operator.metrics().await.unwrap().contains(&queued), "{queued}");
+    }
     // Of two that run, one works: nothing is written twice.
     quiet(&plane, &set, &namespaces, Duration::from_secs(2)).await;
 

@@ -321,7 +321,8 @@ async fn health_and_metrics_are_served() {
         set.name
     ))
     .await;
-    metric("security_baseline_watch_up{watch=\"networkpolicies\"} 1").await;
+    metric("security_baseline_watch_up{needed=\"true\",watch=\"networkpolicies\"} 1").await;
+    metric("security_baseline_watch_up{needed=\"false\",watch=\"exceptions\"} 1").await;
     metric("security_baseline_build_info{version=").await;
     metric("operation=\"create\"").await;
     crate::stage::delete(&set.admin, "Namespace", None, &namespace).await;

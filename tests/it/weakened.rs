@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::oracles::{ends_quietly, ends_well, holding, requests, settled};
-use crate::stage::{Set, condition, control, create, delete, everything, merge, shared};
+use crate::stage::{Set, condition, control, create, delete, everything, merge, metric, shared};
 
 const POLICY: &str = "NetworkPolicy";
 
@@ -73,6 +73,43 @@ async fn a_tenants_policy_that_allows_everything_is_told_as_weakened_and_never_d
         condition(r, "Ready")["status"] == "True"
     })
     .await;
+    ends_well(plane, &set, &everything(), &namespaces).await;
+}
+
+#[tokio::test]
+async fn what_undoes_an_enforced_section_is_told_beside_a_drift_of_an_audited_one() {
+    let (plane, stage) = shared().await;
+    let mut spec = everything();
+    spec["resourceQuotas"]["mode"] = json!("Audit");
+    let (set, namespaces) = holding(plane, "beside", &everything(), 1).await;
+    let namespace = namespaces[0].as_str();
+    set.baseline(spec.clone()).await;
+    set.until("Ready", "True").await;
+    delete(
+        &set.admin,
+        "ResourceQuota",
+        Some(namespace),
+        "security-baseline-compute",
+    )
+    .await;
+    policy(&set, namespace, "open", json!({"podSelector": {}, "ingress": [{}]})).await;
+    let baseline = set
+        .baseline_until(&set.name, "tells both", |b| {
+            b["status"]["namespaces"]["drifted"] == 1 && b["status"]["weakened"]["total"] == 1
+        })
+        .await;
+    assert_eq!(condition(&baseline, "Drifted")["status"], "True");
+    let degraded = condition(&baseline, "Degraded");
+    assert_eq!(degraded["reason"], "Weakened");
+    assert!(
+        degraded["message"].as_str().unwrap().contains("NetworkPolicy/open"),
+        "{degraded}"
+    );
+    let weakened = format!("security_baseline_weakened_namespaces{{baseline=\"{}\"}}", set.name);
+    assert_eq!(metric(&stage.operator, &weakened).await, 1);
+    delete(&set.admin, POLICY, Some(namespace), "open").await;
+    set.until("Degraded", "False").await;
+    set.baseline(everything()).await;
     ends_well(plane, &set, &everything(), &namespaces).await;
 }
 

@@ -296,6 +296,7 @@ fn member(standing: Standing, reason: &str, message: &str) -> MemberStanding {
         held: false,
         unrepaired: false,
         contested: None,
+        weakened: (standing == Standing::Weakened).then(|| message.to_owned()),
     }
 }
 
@@ -350,7 +351,7 @@ proptest! {
                 counts.compliant + counts.drifted + counts.pending + counts.blocked + counts.conflicting + counts.weakened
             );
             prop_assert_eq!(holds(Drifted), counts.drifted > 0);
-            prop_assert_eq!(holds(Degraded), counts.blocked + counts.conflicting + counts.weakened > 0);
+            prop_assert_eq!(holds(Degraded), counts.blocked + counts.conflicting + tally.weakened() > 0);
             before = status;
         }
     }

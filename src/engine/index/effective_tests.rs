@@ -153,6 +153,7 @@ fn how_a_namespace_stood_with_the_audited_form_of_a_baseline_says_nothing_once_t
         held: false,
         unrepaired: false,
         contested: None,
+        weakened: None,
     };
     let settled = Settled {
         report: BaselineReportStatus::default(),

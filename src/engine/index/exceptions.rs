@@ -155,6 +155,15 @@ impl Index {
         concerned.chain(naming).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// When the exceptions expire that may still waive something, the next one first.
+    pub fn expiries(&self, now: Timestamp) -> Vec<(Timestamp, &str)> {
+        let by_name = self.exceptions.by_name.iter();
+        let in_force = by_name.filter_map(|(name, entry)| Some((entry.in_force()?.expires, &**name)));
+        let mut expiries: Vec<_> = in_force.filter(|(at, _)| now < *at).collect();
+        expiries.sort_unstable();
+        expiries
+    }
+
     /// What is there of an exception in a namespace that it names.
     pub fn found(&self, namespace: &str, exception: &Exception, holds: bool) -> Found {
         let entry = self.namespaces.get(namespace);

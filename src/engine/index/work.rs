@@ -355,6 +355,15 @@ impl Index {
         entry.retries.0
     }
 
+    /// Since when an object departs, where an earlier try failed in its namespace: what is tried now may have waited.
+    pub fn departs_since(&self, name: &str, object: &str) -> Option<Timestamp> {
+        let entry = self.namespaces.get(name).filter(|entry| entry.retries.0 > 0)?;
+        let open = entry.attempt.open.iter().flatten();
+        open.filter(|((departs, _), _)| departs == object)
+            .map(|(_, since)| since.seen)
+            .min()
+    }
+
     /// Takes up how a namespace stands. Answers the baselines to which that is news.
     pub fn settled(&mut self, name: &str, settled: &Settled) -> Vec<Arc<str>> {
         let Some(entry) = self.namespaces.get_mut(name) else {

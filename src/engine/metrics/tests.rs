@@ -14,6 +14,7 @@ fn member(standing: Standing) -> MemberStanding {
         held: standing == Standing::Blocked,
         unrepaired: standing == Standing::Drifted,
         contested: Some("somebody".to_owned()),
+        weakened: Some("something".to_owned()),
     }
 }
 
@@ -37,6 +38,7 @@ fn a_baseline_is_shown_by_its_states_and_what_is_said_beside_them_until_it_is_go
         "namespaces{baseline=\"b\",state=\"weakened\"} 0",
         "selected_namespaces{baseline=\"b\"} 3",
         "unrepaired_namespaces{baseline=\"b\"} 1",
+        "weakened_namespaces{baseline=\"b\"} 3",
         "held_namespaces{baseline=\"b\"} 1",
         "contested_namespaces{baseline=\"b\"} 3",
         "deselected_namespaces{baseline=\"b\"} 3",

@@ -107,7 +107,9 @@ pub fn meaning(object: &Value) -> Digest {
         .collect();
     let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
     meant.insert("owners".to_owned(), owners.map(|owner| owner["uid"].clone()).collect());
-    meant.insert("labels".to_owned(), metadata["labels"].clone());
+    // What an admission policy of the cluster adds to every object is none of our business.
+    let ours = labels().into_keys().map(|key| metadata["labels"][&key].clone());
+    meant.insert("labels".to_owned(), ours.collect());
     meant.insert("leftOut".to_owned(), metadata["annotations"][LEFT_OUT].clone());
     Digest::of(&meant)
 }

@@ -51,6 +51,7 @@ pub async fn attend(context: &Arc<Context>, namespace: &Arc<str>) {
         }
         Failed::Conflict => CONFLICT,
         failed => {
+            context.metrics.policy_report_failures.inc();
             tracing::warn!(%namespace, kind = form.kind, ?failed, "the policy report could not be written");
             match failed {
                 Failed::Blocked(_) => REFUSED,
@@ -169,6 +170,7 @@ pub async fn clear(context: &Context, form: &Form) {
         let list = match in_time(all.list_metadata(&page)).await {
             Ok(list) => list,
             Err(error) => {
+                context.metrics.policy_report_failures.inc();
                 tracing::warn!(kind = form.kind, %error, "what was written in this form could not be listed, and stays");
                 return;
             }
@@ -179,6 +181,7 @@ pub async fn clear(context: &Context, form: &Form) {
             if seen.is_some_and(|seen| owners(object).any(|uid| uid == seen.uid))
                 && let Err(error) = delete(&api(context, form, namespace), object).await
             {
+                context.metrics.policy_report_failures.inc();
                 tracing::warn!(%namespace, kind = form.kind, %error, "a report in this form could not be removed");
             }
         }

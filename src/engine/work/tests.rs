@@ -7,15 +7,7 @@ use serde_json::json;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::engine::clock::SystemClock;
-use crate::engine::config::Config;
-use crate::engine::events::events;
-use crate::engine::index::Index;
-use crate::engine::lease::Leadership;
-use crate::engine::metrics::Metrics;
-use crate::engine::pace::Pace;
-use crate::engine::policy_reports::PolicyReports;
-use crate::engine::queue::Queue;
+use crate::engine::testing;
 
 /// What a worker works with, with a client of which a request for `bad` panics, and any other is answered. The paths of
 /// the requests come out of the receiver.
@@ -32,20 +24,7 @@ fn context() -> (Arc<Context>, Receiver<String>) {
             Ok::<_, Infallible>(Response::new(Body::from(written.to_string().into_bytes())))
         }
     });
-    let client = Client::new(service, "default");
-    let config = Config::default();
-    let context = Context {
-        index: parking_lot::Mutex::new(Index::new(config.clone())),
-        pace: Pace::default(),
-        policy_reports: PolicyReports::default(),
-        queue: Queue::new(1),
-        metrics: Metrics::new().unwrap(),
-        events: events(client.clone()).0,
-        clock: Arc::new(SystemClock),
-        leadership: Arc::new(Leadership::alone()),
-        config,
-        client,
-    };
+    let context = testing::context(Client::new(service, "default"));
     (Arc::new(context), receiver)
 }
 

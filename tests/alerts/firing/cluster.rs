@@ -1,14 +1,16 @@
 //! What is about all namespaces, and whether the operator is there. Each of these would disturb other tests.
 
 use std::path::Path;
+use std::time::Duration;
 
+use anyhow::ensure;
 use serde_json::{Value, json};
 
 use super::{DENY, EVEN};
 use crate::alarm::Alarm;
 use crate::prometheus::Prometheus;
-use crate::stage::{BINARY, Set, delete, own};
-use crate::support::{ControlPlane, Stage};
+use crate::stage::{BINARY, Set, delete, metric, own};
+use crate::support::{ControlPlane, Stage, eventually};
 
 fn alarm<'a>(plane: &'a ControlPlane, prometheus: &'a Prometheus, name: &'static str) -> Alarm<'a> {
     Alarm {
@@ -43,6 +45,14 @@ async fn namespaces_without_a_baseline_are_told_until_they_have_one() {
             .await
             .unwrap();
     }
+    // By what was mended, and not since an hour, which is a minute here, is over.
+    eventually("all are held", Duration::from_secs(60), async || {
+        let ratio = prometheus.query("security_baseline_coverage_ratio > 0.9").await;
+        ensure!(!ratio.is_empty(), "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
     dropped.resolves().await;
 }
 
@@ -83,6 +93,37 @@ async fn the_emergency_stop_and_then_an_operator_that_is_gone_are_told_until_it_
     stage.operator.kill().unwrap();
     absent.fires().await;
     absent.runbook().await;
-    stage.restart(&plane).await.unwrap();
+    let restarting = alarm(&plane, &prometheus, "Restarting");
+    restarting.is_quiet().await;
+    restarted(&mut stage, &plane, &prometheus).await;
     absent.resolves().await;
+
+    for _ in 0..3 {
+        stage.operator.kill().unwrap();
+        restarted(&mut stage, &plane, &prometheus).await;
+    }
+    restarting.fires().await;
+    restarting.runbook().await;
+    restarting.resolves().await;
+}
+
+/// Starts the operator anew, and waits until Prometheus has seen that.
+async fn restarted(stage: &mut Stage, plane: &ControlPlane, prometheus: &Prometheus) {
+    stage.restart(plane).await.unwrap();
+    let name = "security_baseline_start_timestamp_seconds";
+    let started = metric(&stage.operator, name).await.to_string();
+    eventually(
+        "Prometheus has seen the new start",
+        Duration::from_secs(60),
+        async || {
+            let seen = prometheus.query(name).await;
+            ensure!(
+                seen.iter().any(|sample| sample["value"][1] == started.as_str()),
+                "{seen:?}"
+            );
+            Ok(())
+        },
+    )
+    .await
+    .unwrap();
 }

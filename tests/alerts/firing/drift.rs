@@ -153,6 +153,13 @@ async fn a_policy_beside_a_default_deny_that_allows_everything_is_told_until_it_
     let (set, namespace) = scene.holding("weakened", &EVEN).await;
     let weakened = scene.alarm("Weakened", &[("baseline", set.name.as_str())], &namespace);
     weakened.is_quiet().await;
+    // A limit range that is only audited by now departs too: that hides nothing.
+    let mut spec = EVEN.clone();
+    spec["limitRanges"]["mode"] = json!("Audit");
+    set.baseline(spec).await;
+    set.until("Ready", "True").await;
+    delete(&set.admin, "LimitRange", Some(&namespace), "security-baseline-defaults").await;
+    set.until("Drifted", "True").await;
     let open = json!({"metadata": {"name": "open"}, "spec": {"podSelector": {}, "ingress": [{}]}});
     create(&set.admin, "NetworkPolicy", Some(&namespace), open)
         .await

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{DENY, EVEN};
 use crate::alarm::Alarm;
 use crate::prometheus::Prometheus;
-use crate::stage::{BINARY, Set, delete};
+use crate::stage::{BINARY, Set, delete, unbraked};
 use crate::support::proxy::{Answer, Fault, Matching, Proxy, When};
 use crate::support::{ControlPlane, Stage};
 
@@ -23,9 +23,9 @@ impl Behind {
     async fn start() -> Self {
         let plane = ControlPlane::start().await.unwrap();
         let behind = Stage::behind_proxy(&plane, Path::new(BINARY), |config| {
+            unbraked(config);
             config["workers"] = json!(1);
             config["verificationInterval"] = json!("10s");
-            config["contestedPauseSeconds"] = json!(0);
         });
         let (stage, proxy) = behind.await.unwrap();
         let prometheus = Prometheus::scraping(stage.operator.port()).await;
@@ -56,9 +56,9 @@ async fn reports_that_cannot_be_written_and_work_that_waits_for_the_api_server_a
     set.baseline(EVEN.clone()).await;
     set.until_enforced(1).await;
     let unwritten = scene.alarm("ReportsNotWritten", &[]);
-    let stale = scene.alarm("ReconcileStale", &[("lane", "status")]);
+    let late = scene.alarm("WorkLate", &[("lane", "status")]);
     unwritten.is_quiet().await;
-    stale.is_quiet().await;
+    late.is_quiet().await;
 
     scene.proxy.disturb(
         Matching::of("update", "baselinereports"),
@@ -70,12 +70,34 @@ async fn reports_that_cannot_be_written_and_work_that_waits_for_the_api_server_a
     scene.proxy.forget();
     unwritten.resolves().await;
 
-    // Statuses hang; the next one waits for the one before.
+    // Statuses hang; those behind wait until it is given up, and then for the next.
     let hangs = Matching::of("update", "securitybaselines").subresource("status");
     let held = scene.proxy.disturb(hangs, Fault::Hold(When::Before));
-    for name in ["one", "two", "three"] {
+    for name in ["one", "two", "three", "four"] {
         let name = format!("{}-{name}", set.name);
         set.baseline_named(&name, EVEN.clone()).await.unwrap();
+    }
+    late.fires().await;
+    late.runbook().await;
+    held.release();
+    scene.proxy.forget();
+    late.resolves().await;
+}
+
+#[tokio::test]
+async fn repairs_that_wait_for_others_that_hang_are_told_until_they_are_done() {
+    let scene = Behind::start().await;
+    let set = Set::new(&scene.plane, "hang").await;
+    // More than are repaired at a time.
+    let namespaces = set.namespaces(&scene.plane, 24).await;
+    set.baseline(EVEN.clone()).await;
+    set.until_enforced(24).await;
+    let stale = scene.alarm("ReconcileStale", &[("lane", "repair")]);
+    stale.is_quiet().await;
+    let hangs = Matching::of("create", "networkpolicies");
+    let held = scene.proxy.disturb(hangs, Fault::Hold(When::Before));
+    for namespace in &namespaces {
+        delete(&set.admin, "NetworkPolicy", Some(namespace), DENY).await;
     }
     stale.fires().await;
     stale.runbook().await;
@@ -101,9 +123,10 @@ async fn a_watch_that_may_not_list_and_then_an_api_server_that_fails_are_told_un
     let scene = Behind::start().await;
     let labels = [("watch", "limitranges")];
     let down = scene.alarm("WatchDown", &labels);
+    let optional = scene.alarm("OptionalWatchDown", &[("watch", "exceptions")]);
     let overdue = scene.alarm("VerificationOverdue", &labels);
     let errors = scene.alarm("ApiErrors", &[]);
-    for alarm in [&down, &overdue, &errors] {
+    for alarm in [&down, &optional, &overdue, &errors] {
         alarm.is_quiet().await;
     }
 
@@ -117,16 +140,19 @@ async fn a_watch_that_may_not_list_and_then_an_api_server_that_fails_are_told_un
     let mut without = role.clone();
     for rule in without["rules"].as_array_mut().unwrap() {
         if let Some(resources) = rule["resources"].as_array_mut() {
-            resources.retain(|resource| resource != "limitranges");
+            resources.retain(|resource| resource != "limitranges" && resource != "baselineexceptions");
         }
     }
     write_role(&scene.plane, &without).await;
     down.fires().await;
     down.runbook().await;
+    optional.fires().await;
+    optional.runbook().await;
     overdue.fires().await;
     overdue.runbook().await;
     write_role(&scene.plane, &role).await;
     down.resolves().await;
+    optional.resolves().await;
     overdue.resolves().await;
 
     for resource in WATCHED {

@@ -138,12 +138,25 @@ async fn an_exception_that_slipped_past_the_policy_is_refused_and_waives_nothing
         condition(&serde_json::to_value(object).unwrap(), "ExpiringSoon")["status"] == "True"
     });
     soon.await.unwrap();
+    assert_eq!(
+        metric(&stage.operator, "security_baseline_exceptions_expiring").await,
+        1
+    );
     let left = expires.duration_since(Timestamp::now());
     assert!(
         left > SignedDuration::from_secs(7) && left <= SignedDuration::from_secs(10),
         "{left:#} before"
     );
     held.until("year", "Expired").await;
+    assert_eq!(
+        metric(&stage.operator, expiry).await,
+        0,
+        "what has expired has no series"
+    );
+    assert_eq!(
+        metric(&stage.operator, "security_baseline_exceptions_expiring").await,
+        0
+    );
     eventually("events tell it", SOON, async || {
         let told = told(admin, &name).await;
         anyhow::ensure!(told == ["Active", "Expired", "ExpiringSoon", "Refused"], "{told:?}");

@@ -34,7 +34,11 @@ async fn until_count(set: &Set, kind: &str, wanted: usize) {
 
 #[tokio::test]
 async fn a_kind_that_is_installed_later_is_used_at_once_and_one_that_goes_is_asked_for_no_more() {
-    let (plane, _stage) = with(&[]).await;
+    let (plane, stage) = with(&[]).await;
+    let verified = async || {
+        let text = stage.operator.metrics().await.unwrap();
+        text.contains("last_verification_timestamp_seconds{watch=\"policyreports\"}")
+    };
     let (set, namespaces) = holding(&plane, "polrlater", &two("Enforce"), 3).await;
     let asked: Vec<_> = plane.audit().since(Mark::START).unwrap();
     let about: Vec<_> = asked.iter().filter(|r| of_reports(r)).collect();
@@ -46,9 +50,16 @@ async fn a_kind_that_is_installed_later_is_used_at_once_and_one_that_goes_is_ask
     }
     is_valid(&plane, &set, POLICY_REPORT, &namespaces[0]).await;
     settled(&plane, &set).await;
+    assert!(verified().await);
 
     POLICY_REPORT.remove(&plane).await;
     settled(&plane, &set).await;
+    eventually("nothing is overdue of what is gone", SOON, async || {
+        ensure!(!verified().await, "still there");
+        Ok(())
+    })
+    .await
+    .unwrap();
     // Something happens, and is told where it can be.
     let mark = plane.audit().mark().unwrap();
     delete(
@@ -69,6 +80,7 @@ async fn a_kind_that_is_installed_later_is_used_at_once_and_one_that_goes_is_ask
 
     POLICY_REPORT.install(&plane).await;
     until_count(&set, "PolicyReport", 3).await;
+    assert!(verified().await);
     ends_well(&plane, &set, &two("Enforce"), &namespaces).await;
 }
 

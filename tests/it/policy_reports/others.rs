@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::crds::POLICY_REPORT;
 use super::{NAME, two, version, with};
 use crate::oracles::{ends_well, holding, quiet, settled};
-use crate::stage::{create, delete, get, merge};
+use crate::stage::{create, delete, get, merge, metric};
+use crate::support::eventually;
 
 #[tokio::test]
 async fn a_report_that_somebody_changes_or_deletes_is_as_it_was_a_second_later() {
@@ -102,7 +104,7 @@ fn webhook() -> Value {
 
 #[tokio::test]
 async fn a_report_that_cannot_be_written_delays_neither_the_operators_own_nor_a_repair() {
-    let (plane, _stage) = with(&[POLICY_REPORT]).await;
+    let (plane, stage) = with(&[POLICY_REPORT]).await;
     let dir = tempfile::tempdir().unwrap();
     let hook = dir.path().join("webhook.yaml");
     std::fs::write(&hook, webhook().to_string()).unwrap();
@@ -126,6 +128,17 @@ async fn a_report_that_cannot_be_written_delays_neither_the_operators_own_nor_a_
         get(&set.admin, "PolicyReport", Some(&namespaces[0]), NAME)
             .await
             .is_none()
+    );
+    eventually("a metric tells it", Duration::from_secs(60), async || {
+        let failures = metric(&stage.operator, "security_baseline_policy_report_failures_total").await;
+        ensure!(failures > 0, "none");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        metric(&stage.operator, "security_baseline_status_failures_total").await,
+        0
     );
     plane.delete_manifests(&hook).await.unwrap();
     let patience = Duration::from_secs(90);

@@ -7,6 +7,9 @@ use crate::core::merge::Conflict;
 use crate::core::world::testing::findings;
 use crate::core::world::{Undoes, Weakening};
 
+/// An object that [`full_spec`] asks for.
+const DEVELOPER: &str = "Role/security-baseline-developer";
+
 fn message<'a>(settled: &'a Settled, type_: &str) -> &'a str {
     let condition = settled.report.conditions.iter().find(|c| c.type_ == type_).unwrap();
     &condition.message
@@ -113,17 +116,7 @@ fn what_was_deleted_or_is_no_longer_declared_is_told_as_that() {
 
 #[test]
 fn what_undoes_a_control_is_told_by_what_it_does() {
-    let mut world = converged(full_spec());
-    let weakening = Weakening {
-        undoes: vec![Undoes::Ingress],
-        narrower: Vec::new(),
-        what: "it allows all ingress".to_owned(),
-    };
-    let id = crate::core::object::ChildId {
-        kind: crate::controls::kind_named("NetworkPolicy").unwrap(),
-        name: "open".to_owned(),
-    };
-    world.foreign.insert(id.clone(), weakening.clone().into());
+    let mut world = opened();
     let undone = settled(&world);
     assert_eq!(
         told_of(&undone, "Weakened", "NetworkPolicy/open"),
@@ -133,15 +126,77 @@ fn what_undoes_a_control_is_told_by_what_it_does() {
     // What does so for some pods only is a warning of the section that it is about, and of no other.
     let narrower = Weakening {
         undoes: Vec::new(),
-        narrower: weakening.undoes,
+        narrower: vec![Undoes::Ingress],
         what: "it allows all ingress of some pods".to_owned(),
     };
-    world.foreign.insert(id, narrower.into());
+    world
+        .foreign
+        .values_mut()
+        .for_each(|known| *known = narrower.clone().into());
     let opened = settled(&world);
     let controls = opened.report.controls.iter();
     let warned = controls.flat_map(|c| c.warnings.iter().map(|w| (c.name.as_str(), w.reason.as_str())));
     assert_eq!(warned.collect::<Vec<_>>(), [("networkIsolation", "WeakenedInPart")]);
     assert_eq!(opened.members[0].standing, Standing::Compliant);
+}
+
+/// A namespace with a policy beside the default deny that allows everything.
+fn opened() -> World {
+    let mut world = converged(full_spec());
+    let weakening = Weakening {
+        undoes: vec![Undoes::Ingress],
+        narrower: Vec::new(),
+        what: "it allows all ingress".to_owned(),
+    };
+    let kind = crate::controls::kind_named("NetworkPolicy").unwrap();
+    let id = crate::core::object::ChildId {
+        kind,
+        name: "open".to_owned(),
+    };
+    world.foreign.insert(id, weakening.into());
+    world
+}
+
+#[test]
+fn what_undoes_a_control_is_told_beside_whatever_else_departs() {
+    let sentence = Some("networkIsolation NetworkPolicy/open: it allows all ingress".to_owned());
+    let alone = settled(&opened());
+    assert_eq!(alone.members[0].weakened, sentence);
+    assert_eq!(settled(&converged(full_spec())).members[0].weakened, None);
+
+    // Another section is audited, and departs.
+    let mut world = opened();
+    let audits = json!({"resourceQuotas": {"mode": "Audit"}});
+    world.baselines = vec![with_spec("b", 1, full_spec_but(audits))];
+    let quota = id(&world, "ResourceQuota/compute");
+    world.live.remove(&quota);
+    let beside = settled(&world);
+    assert_eq!(beside.members[0].standing, Standing::Drifted);
+    assert_eq!(beside.members[0].weakened, sentence);
+
+    // It concerns those who asked for what is undone.
+    let quotas = json!({"namespaceSelector": {}, "resourceQuotas": {"items": [{"name": "q", "hard": {"pods": 1}}]}});
+    let mut world = opened();
+    world.baselines.push(with_spec("quotas", 2, quotas));
+    let members = settled(&world).members;
+    assert_eq!((&members[0].weakened, &members[1].weakened), (&sentence, &None));
+}
+
+#[test]
+fn a_fight_is_told_to_the_baselines_that_ask_for_what_is_fought_over() {
+    let fought = |object: &str| {
+        let mut world = converged(full_spec());
+        let quotas =
+            json!({"namespaceSelector": {}, "resourceQuotas": {"items": [{"name": "q", "hard": {"pods": 1}}]}});
+        world.baselines.push(with_spec("quotas", 2, quotas));
+        world.fights.rewritten(object, false, world.now);
+        let members = settled(&world).members;
+        [members[0].contested.is_some(), members[1].contested.is_some()]
+    };
+    assert_eq!(fought(DEVELOPER), [true, false]);
+    assert_eq!(fought("ResourceQuota/security-baseline-q"), [false, true]);
+    assert_eq!(fought("Namespace/team-a"), [true, false]);
+    assert_eq!(fought("Role/security-baseline-nobodys"), [false, false]);
 }
 
 #[test]
@@ -150,24 +205,26 @@ fn who_keeps_undoing_a_repair_is_named_and_an_admission_is_not_called_a_client()
     assert_eq!(condition(&settled(&world), "Contested"), pair("False", "NotContested"));
     for _ in 0..3 {
         world.now += SignedDuration::from_secs(60);
-        world.fights.reverted("Role/x", "rules", "helm", world.now);
+        world.fights.reverted(DEVELOPER, "rules", "helm", world.now);
     }
     let reverted = settled(&world);
     assert_eq!(condition(&reverted, "Contested"), pair("True", Contest::REVERTED));
     let sentence = message(&reverted, "Contested");
     assert!(
-        sentence.starts_with("Role/x: helm (as it calls itself) keeps changing rules, "),
+        sentence.starts_with(&format!(
+            "{DEVELOPER}: helm (as it calls itself) keeps changing rules, "
+        )),
         "{sentence}"
     );
     assert_eq!(reverted.members[0].contested.as_deref(), Some(sentence));
 
     let mut world = converged(full_spec());
-    world.fights.rewritten("Role/x", false, world.now);
+    world.fights.rewritten(DEVELOPER, false, world.now);
     let rewritten = settled(&world);
     assert_eq!(condition(&rewritten, "Contested"), pair("True", Contest::REWRITTEN));
     let sentence = message(&rewritten, "Contested");
     assert!(
-        sentence.starts_with("Role/x: what is written is changed on its way ("),
+        sentence.starts_with(&format!("{DEVELOPER}: what is written is changed on its way (")),
         "{sentence}"
     );
 }

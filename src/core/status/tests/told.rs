@@ -100,6 +100,27 @@ fn what_something_else_undoes_is_told_with_one_namespace_where_it_does() {
 }
 
 #[test]
+fn what_something_else_undoes_is_told_beside_what_is_blocked_or_drifted() {
+    let undone = |standing| MemberStanding {
+        weakened: Some("a policy allows everything".to_owned()),
+        ..member(standing, "Reason", "in the way")
+    };
+    let mut tally = tally(&[(Standing::Compliant, 20)]);
+    tally.add("a", &undone(Standing::Drifted));
+    let drifted = first(&facts(), &tally);
+    assert_eq!((drifted.namespaces.drifted, drifted.namespaces.weakened), (1, 0));
+    assert_eq!((tally.weakened(), drifted.weakened.total), (1, 1));
+    assert_eq!(shown(&drifted, Degraded), (true, "Weakened"));
+    tally.add("b", &undone(Standing::Blocked));
+    let blocked = first(&facts(), &tally);
+    assert_eq!(shown(&blocked, Degraded), (true, "Blocked"));
+    assert_eq!(
+        message(&blocked, Degraded),
+        "1 namespace blocked; b: in the way; 2 namespaces undone by something else; a: a policy allows everything"
+    );
+}
+
+#[test]
 fn the_worst_few_are_told_first_and_those_alike_by_name() {
     let mut tally = Tally::default();
     for (place, told) in [(0, 1), (1, 3), (2, 1), (3, 7)] {

@@ -169,11 +169,13 @@ fn what_the_api_server_adds_means_nothing_and_what_anybody_changes_does() {
     there["metadata"]["uid"] = json!("u");
     there["metadata"]["resourceVersion"] = json!("7");
     there["metadata"]["managedFields"] = json!([]);
+    there["metadata"]["labels"]["cost-center.example.com"] = json!("7");
     assert_eq!(meaning(&there), meaning(&report));
     for (path, value) in [
         ("/results/0/result", json!("fail")),
         ("/summary/pass", json!(7)),
         ("/metadata/labels", json!({})),
+        ("/metadata/labels/app.kubernetes.io~1name", json!("somebody")),
         ("/metadata/ownerReferences", json!([])),
         ("/scope/name", json!("b")),
         ("/source", json!("somebody")),
