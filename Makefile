@@ -84,9 +84,9 @@ test: need-cargo controlplane ## Run all tests: unit, property, contract, integr
 	exit $$status
 
 .PHONY: test-report
-test-report: need-cargo ## Test the HTML report in a real browser (needs Chromium and its WebDriver).
-	@for tool in chromium chromedriver; do command -v $$tool >/dev/null || \
-	  { echo "$$tool is needed and was not found on the PATH; on Debian: apt install chromium chromium-driver" >&2; exit 1; }; done
+test-report: need-cargo ## Test the HTML report in a real browser, and JUnit's by its schema (needs Chromium, its WebDriver and xmllint).
+	@for tool in chromium chromedriver xmllint; do command -v $$tool >/dev/null || \
+	  { echo "$$tool is needed and was not found on the PATH; on Debian: apt install chromium chromium-driver libxml2-utils" >&2; exit 1; }; done
 	$(CARGO) test --locked --test report
 
 .PHONY: test-install

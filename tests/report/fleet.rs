@@ -11,7 +11,12 @@ pub const HOSTILE: &str = "</script><img src=x onerror=alert(1)>&\"'{{data}}";
 
 /// The report of a cluster of so many namespaces, as a file.
 pub fn page(namespaces: usize) -> PathBuf {
-    made(namespaces, fleet(namespaces))
+    report(namespaces, "html")
+}
+
+/// The same in another format.
+pub fn report(namespaces: usize, format: &str) -> PathBuf {
+    made(namespaces, fleet(namespaces), format)
 }
 
 /// The same of namespaces in which nothing is as declared, as it is when one begins to audit.
@@ -19,18 +24,18 @@ pub fn untouched(namespaces: usize) -> PathBuf {
     let mut all = fleet(namespaces);
     let items = all["items"].as_array_mut().unwrap();
     items.retain(|object| ["Namespace", "SecurityBaseline"].contains(&object["kind"].as_str().unwrap()));
-    made(namespaces, all)
+    made(namespaces, all, "html")
 }
 
-fn made(namespaces: usize, fleet_of: Value) -> PathBuf {
+fn made(namespaces: usize, fleet_of: Value, format: &str) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let objects = folder.join(format!("fleet-{namespaces}-{number}.json"));
-    let page = folder.join(format!("report-{namespaces}-{number}.html"));
+    let page = folder.join(format!("report-{namespaces}-{number}.{format}"));
     std::fs::write(&objects, fleet_of.to_string()).unwrap();
     let status = Command::new(env!("CARGO_BIN_EXE_security-baseline-operator"))
-        .args(["report", "--output", "html", "--exit-zero", "--objects"])
+        .args(["report", "--output", format, "--exit-zero", "--objects"])
         .arg(&objects)
         .stdout(std::fs::File::create(&page).unwrap())
         .stderr(Stdio::inherit())

@@ -1,5 +1,6 @@
-//! `make test-report`: the HTML report in a real browser. It needs Chromium and its WebDriver (Debian: `apt install chromium
-//! chromium-driver`), and no cluster. Pictures are left in `target/report-pictures`, to be looked at.
+//! `make test-report`: the HTML report in a real browser, and JUnit's by its schema. It needs Chromium and its WebDriver, and
+//! xmllint (Debian: `apt install chromium chromium-driver libxml2-utils`), and no cluster. Pictures are left in
+//! `target/report-pictures`, to be looked at.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
 
 mod browser;
 mod fleet;
+mod junit;
 
 use std::time::{Duration, Instant};
 

@@ -115,6 +115,19 @@ async fn a_control_whose_objects_may_not_be_read_is_unknown_and_the_others_are_j
         }
     }
 
+    // To a pipeline that reads JUnit, that is an error and no failure.
+    let ran = run(&kubeconfig, &["report", "-n", &namespace, "-o", "junit", "--exit-zero"]).await;
+    let read = quick_junit::Report::deserialize_from_str(&ran.out).unwrap();
+    let cases = read.test_suites.iter().flat_map(|suite| &suite.test_cases);
+    let errors: Vec<_> = cases
+        .filter(|case| {
+            let kind = quick_junit::NonSuccessKind::Error;
+            matches!(&case.status, quick_junit::TestCaseStatus::NonSuccess { kind: its, .. } if *its == kind)
+        })
+        .map(|case| case.name.as_str())
+        .collect();
+    assert_eq!((errors, read.errors), (vec!["access"], 1), "{}", ran.out);
+
     // What would be written there is unknown too; what has nothing to do with it is not.
     let propose = |sections: serde_json::Value| {
         let mut spec = sections;
