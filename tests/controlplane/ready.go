@@ -53,7 +53,8 @@ func (p *plane) awaitUp(process *process) error {
 func (p *plane) check(client *http.Client, name string) error {
 	switch name {
 	case etcd:
-		return expect(client, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", p.ports.etcdClient), "", nil)
+		// Versions before 3.6 have no /readyz.
+		return expect(client, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/health", p.ports.etcdClient), "", nil)
 	case apiserver:
 		return p.request(client, http.MethodGet, "/readyz", nil)
 	default:

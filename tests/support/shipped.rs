@@ -230,8 +230,17 @@ impl Stage {
     /// # Errors
     /// When it does not become ready.
     pub async fn restart(&mut self, plane: &ControlPlane) -> Result<()> {
-        self.operator = self.shipped.spawn(plane, &self.binary).await?;
+        self.begin_again(plane).await?;
         self.operator.ready(std::time::Duration::from_secs(60)).await
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// When there is no ServiceAccount for it, or no such executable.
+    pub async fn begin_again(&mut self, plane: &ControlPlane) -> Result<()> {
+        self.operator = self.shipped.spawn(plane, &self.binary).await?;
+        Ok(())
     }
 
     /// Lets the operator go on after this process, until the control plane ends. Answers where its log is.
