@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{namespace_of, run};
-use crate::stage::{SOON, Set, create, everything, shared};
+use crate::stage::{SOON, Set, create, everything, grant, shared};
 use crate::support::{ControlPlane, eventually};
 
 /// A ServiceAccount in a namespace with these rules everywhere; its kubeconfig, once they hold.
@@ -72,6 +72,7 @@ async fn who_may_not_read_baselines_is_told_which_right_is_missing() {
 #[tokio::test]
 async fn a_control_whose_objects_may_not_be_read_is_unknown_and_the_others_are_judged() {
     let (plane, _) = shared().await;
+    grant(plane).await;
     let set = Set::new(plane, "partly").await;
     let namespace = set.namespace(plane, "a").await;
     let mut spec = everything();
