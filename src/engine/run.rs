@@ -233,8 +233,15 @@ fn look_at(context: &Context, namespaces: Vec<Arc<str>>) {
 
 /// Takes up the emergency stop from the configuration file while the operator runs. The other keys need a restart.
 async fn follow_stop(context: Arc<Context>, path: PathBuf) -> String {
+    // What is as it was read last means the same: to parse it costs more than all else at rest.
+    let mut known = None;
     loop {
         tokio::time::sleep(LOOK_AT_CONFIG).await;
+        let text = std::fs::read_to_string(&path).ok();
+        if text == known {
+            continue;
+        }
+        known = text;
         let stop = match Config::load(&path) {
             Ok(config) => config.stop,
             Err(error) => {
