@@ -8,6 +8,6 @@ ARG VERSION
 LABEL org.opencontainers.image.title="security-baseline-operator" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY security-baseline-operator LICENSE /
+COPY security-baseline-operator LICENSE THIRD-PARTY.txt /
 USER 65532:65532
 ENTRYPOINT ["/security-baseline-operator"]

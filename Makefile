@@ -96,6 +96,16 @@ test-install: need-cargo need-go controlplane ## Install, upgrade, roll back and
 	$(CARGO) build --locked --bins --example demo; \
 	$(CARGO) test --locked --test install -- --test-threads=$(TEST_THREADS)
 
+# The other checkout is a clone, so it holds what is committed: `make image release` first looks at what is not.
+again := target/release-again
+.PHONY: test-release
+test-release: need-cargo need-go controlplane ## Make image and release in two checkouts, compare them, and run what they hold (needs root and buildah).
+	@$(MAKE) --no-print-directory image release
+	@rm -rf $(again); git clone --quiet . $(again)/checkout
+	@cd $(again)/checkout; export HELM=$(call tool,helm)/helm; .ci/image ../image; .ci/release ../release-files
+	@$(with-kubectl); IMAGE=$(CURDIR)/target/image RELEASE=$(CURDIR)/target/release-files AGAIN=$(CURDIR)/$(again) \
+	  $(CARGO) test --locked --test release
+
 .PHONY: test-alerts
 test-alerts: need-cargo need-go controlplane ## See each alert fire and resolve, with a real Prometheus; check rules, metrics and dashboard.
 	@echo 'Building Prometheus and amtool from source (ten minutes the first time, then cached in ~/.cache) ...'

@@ -1,14 +1,19 @@
 //! Requests of the command line that are no snapshot: a few reads, and the few writes that a person asks for.
 
+use std::fmt::Debug;
+
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
-    SubjectAccessReviewSpec,
+    SubjectAccessReviewSpec, SubjectAccessReviewStatus,
 };
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::work::in_time;
@@ -165,33 +170,21 @@ pub async fn lacking(
     (namespace, account): (&str, &str),
     rights: Vec<Right>,
 ) -> kube::Result<Seen<Vec<Right>>> {
-    let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
-    let ask = |right: Right| {
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{namespace}:{account}")),
-                groups: Some(vec![
-                    "system:serviceaccounts".to_owned(),
-                    format!("system:serviceaccounts:{namespace}"),
-                    "system:authenticated".to_owned(),
-                ]),
-                resource_attributes: Some(right.attributes()),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        let reviews = &reviews;
-        async move {
-            let answer = in_time(reviews.create(&PostParams::default(), &review)).await?;
-            kube::Result::Ok((right, answer.status.is_some_and(|status| status.allowed)))
-        }
+    let groups = [
+        "system:serviceaccounts".to_owned(),
+        format!("system:serviceaccounts:{namespace}"),
+        "system:authenticated".to_owned(),
+    ];
+    let review = |right: &Right| SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(format!("system:serviceaccount:{namespace}:{account}")),
+            groups: Some(groups.to_vec()),
+            resource_attributes: Some(right.attributes()),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
     };
-    answered(
-        futures::stream::iter(rights.into_iter().map(ask))
-            .buffered(AT_A_TIME)
-            .try_collect()
-            .await,
-    )
+    denied(client, rights, review, |answer| answer.status).await
 }
 
 /// Which of these rights whoever asks lacks.
@@ -199,35 +192,40 @@ pub async fn lacking(
 /// # Errors
 /// That of a request.
 pub async fn lacking_myself(client: &Client, rights: Vec<Right>) -> kube::Result<Seen<Vec<Right>>> {
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let ask = |right: Right| {
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(right.attributes()),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
-        };
-        let reviews = &reviews;
-        async move {
-            let answer = in_time(reviews.create(&PostParams::default(), &review)).await?;
-            kube::Result::Ok((right, answer.status.is_some_and(|status| status.allowed)))
-        }
+    let review = |right: &Right| SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(right.attributes()),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
     };
-    answered(
-        futures::stream::iter(rights.into_iter().map(ask))
-            .buffered(AT_A_TIME)
-            .try_collect()
-            .await,
-    )
+    denied(client, rights, review, |answer| answer.status).await
 }
 
-fn answered(answers: kube::Result<Vec<(Right, bool)>>) -> kube::Result<Seen<Vec<Right>>> {
-    let lacking = answers.map(|all| {
-        let denied = all.into_iter().filter(|(_, allowed)| !allowed);
-        denied.map(|(right, _)| right).collect()
-    });
-    seen(lacking)
+/// Which of these rights the answers to such reviews deny.
+async fn denied<K>(
+    client: &Client,
+    rights: Vec<Right>,
+    review: impl Fn(&Right) -> K,
+    status: impl Fn(K) -> Option<SubjectAccessReviewStatus>,
+) -> kube::Result<Seen<Vec<Right>>>
+where
+    K: Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let reviews: Api<K> = Api::all(client.clone());
+    let ask = |right: Right| {
+        let (reviews, status, review) = (&reviews, &status, review(&right));
+        async move {
+            let answer = in_time(reviews.create(&PostParams::default(), &review)).await?;
+            let allowed = status(answer).is_some_and(|status| status.allowed);
+            kube::Result::Ok((!allowed).then_some(right))
+        }
+    };
+    let answers: kube::Result<Vec<_>> = futures::stream::iter(rights.into_iter().map(ask))
+        .buffered(AT_A_TIME)
+        .try_collect()
+        .await;
+    seen(answers.map(|all| all.into_iter().flatten().collect()))
 }
 
 /// A baseline.

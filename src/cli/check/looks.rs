@@ -12,6 +12,7 @@ use rights::{needed, own_rights, rights};
 
 use super::model::{Check, Outcome};
 use crate::cli::Failure;
+use crate::api::KUBERNETES;
 use crate::cli::cluster::{Connect, Progress};
 use crate::core::object::FIELD_MANAGER;
 use crate::engine::ask::{self, Seen};
@@ -19,10 +20,6 @@ use crate::engine::client::Connection;
 use crate::engine::clock::SystemClock;
 use crate::engine::config::Config;
 use crate::engine::snapshot::{ReadError, Scope, Snapshot};
-
-/// The oldest minor version of Kubernetes 1 that the operator is meant for, and the one that its tests run on.
-const OLDEST: u32 = 32;
-const TESTED: u32 = 37;
 
 /// The operator as it was found.
 struct Operator<'a> {
@@ -80,19 +77,20 @@ pub(super) async fn all(
 async fn version(connection: &Connection) -> Result<Check, Failure> {
     const NAME: &str = "Kubernetes version";
     let (major, minor, text) = ask::version(&connection.client).await?;
-    Ok(match (major, minor) {
-        (1, TESTED) => Check::new(NAME, Outcome::Ok, format!("{text} is what the tests run on")),
-        (1, OLDEST..) => Check::new(
-            NAME,
-            Outcome::Warning,
-            format!("{text} should do; the tests run on 1.{TESTED} alone"),
-        ),
-        _ => Check::new(
-            NAME,
-            Outcome::Failed,
-            format!("{text} is too old: the operator is meant for 1.{OLDEST} and newer"),
-        ),
-    })
+    let (oldest, newest) = (KUBERNETES.start(), KUBERNETES.end());
+    let (outcome, message) = if (major, minor) < (1, *oldest) {
+        let told = format!("{text} is too old: it does not take the CRDs, which need 1.{oldest} or newer");
+        (Outcome::Failed, told)
+    } else if (major, minor) > (1, *newest) {
+        let told = format!("{text} should do; the newest that the tests run on is 1.{newest}");
+        (Outcome::Warning, told)
+    } else if minor == *oldest || minor == *newest {
+        (Outcome::Ok, format!("{text}: the tests run on 1.{minor}"))
+    } else {
+        let told = format!("{text} lies between 1.{oldest} and 1.{newest}, which the tests run on");
+        (Outcome::Ok, told)
+    };
+    Ok(Check::new(NAME, outcome, message))
 }
 
 async fn crds(connection: &Connection, pre: bool) -> Result<Vec<Check>, Failure> {

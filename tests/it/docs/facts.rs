@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use security_baseline_operator::api::KUBERNETES;
 use security_baseline_operator::controls::kinds;
 use serde_json::Value;
 
@@ -28,6 +29,9 @@ fn the_page_of_versions_says_what_is_tested_with() {
         .split(".0-0")
         .next()
         .unwrap();
+    assert_eq!(oldest, format!("1.{}", KUBERNETES.start()), "what `check` says");
+    let newest = version("tests/controlplane/go.mod", "k8s.io/kubernetes");
+    assert!(newest.starts_with(&format!("1.{}.", KUBERNETES.end())), "what `check` says");
     let cargo = std::fs::read_to_string(file("Cargo.toml")).unwrap();
     let rust = cargo
         .split("rust-version = \"")
@@ -38,7 +42,7 @@ fn the_page_of_versions_says_what_is_tested_with() {
         .unwrap();
     let own = cargo.split("\nversion = \"").nth(1).unwrap().split('"').next().unwrap();
     for (what, version) in [
-        ("Kubernetes", version("tests/controlplane/go.mod", "k8s.io/kubernetes")),
+        ("Kubernetes", newest),
         (
             "etcd",
             version("tests/controlplane/go.mod", "go.etcd.io/etcd/server/v3"),
