@@ -8,6 +8,7 @@ mod sarif;
 pub mod table;
 
 use clap::ValueEnum;
+use model::DOCS;
 
 use super::cluster::{Look, Namespaces};
 use super::output::{Output, data};
@@ -29,6 +30,9 @@ pub(super) struct Args {
         help_heading = "Output"
     )]
     format: Format,
+    /// Where you have the folder `docs/` served: the links of findings lead there.
+    #[arg(long, value_name = "URL", default_value = DOCS, help_heading = "Output")]
+    docs_url: String,
     #[command(flatten)]
     output: Output,
 }
@@ -51,13 +55,14 @@ enum Format {
 
 pub(super) async fn report(args: &Args) -> Result<Verdict, Failure> {
     let (snapshot, source) = args.look.snapshot(args.namespaces.scope()).await?;
-    let report = collect::report(&snapshot, source);
+    let mut report = collect::report(&snapshot, source);
+    report.explained_at(&args.docs_url);
     let text = match args.format {
         Format::Table => table::overview(&report, args.output.paint()),
         Format::Json => data(&report, false)?,
         Format::Yaml => data(&report, true)?,
         Format::Junit => junit::text(&report),
-        Format::Sarif => data(&sarif::log(&report), false)?,
+        Format::Sarif => data(&sarif::log(&report, &args.docs_url), false)?,
         Format::Html => html::page(&report)?,
     };
     print(&text)?;

@@ -59,6 +59,31 @@ fn what_a_tenant_wrote_is_shown_and_does_nothing() {
 }
 
 #[test]
+fn the_timeline_of_drift_has_a_lane_for_each_who_claims_it_and_a_dot_tells_what_they_did() {
+    let browser = Browser::open(&page(5), false);
+    browser.run("document.getElementById('tab-drift').click()");
+    let lanes = browser.run(
+        "return [...document.querySelectorAll('.timeline .lane')].map((lane) => [lane.previousElementSibling.textContent,
+            lane.querySelectorAll('button').length, lane.querySelectorAll('button.repaired').length, lane.getAttribute('aria-label')])",
+    );
+    let lane = |who: &str, all: usize, repaired: usize| json!([who, all, repaired, format!("Drift claimed by {who}")]);
+    let mut others = [lane(HOSTILE, 1, 0), lane("helm", 1, 1)];
+    let mut found = lanes.as_array().unwrap().clone();
+    let rest = found.split_off(1);
+    assert_eq!(found, [lane("kubectl-edit", 2, 2)], "who did most comes first");
+    others.sort_by_key(Value::to_string);
+    let mut rest = rest;
+    rest.sort_by_key(Value::to_string);
+    assert_eq!(rest, others);
+    browser.run("document.querySelector('.timeline .lane[aria-label$=helm] button').click()");
+    let told = browser.run("return document.querySelector('#panel-drift [role=status]').textContent");
+    let told = told.as_str().unwrap();
+    for part in ["team-", "NetworkPolicy/security-baseline-default-deny-ingress", "claimed by helm"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
 fn it_can_be_used_by_keyboard_alone() {
     let browser = Browser::open(&page(5), false);
     // From the top: the link that skips, the tabs (one stop), the filters, the grid (one stop).

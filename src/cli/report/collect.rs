@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use doubts::Doubts;
 
 use super::model::{
-    API_VERSION, BaselineSummary, ControlSummary, Drift, ExceptionSummary, Field, Finding, Holding, NamespaceSummary,
+    API_VERSION, BaselineSummary, ControlSummary, DOCS, Drift, ExceptionSummary, Field, Finding, Holding, NamespaceSummary,
     Report, Source, State, Summary, help,
 };
 use crate::api::v1alpha1::{ControlReport, ControlState, Mode, Note};
@@ -79,7 +79,7 @@ pub fn finding(section: Option<&str>, reason: &str, object: &str, message: &str)
     let known = codes::reason(reason);
     let code = codes::code(section, reason);
     Finding {
-        help: code.as_deref().map(help),
+        help: code.as_deref().map(|code| help(DOCS, code)),
         code: code.unwrap_or_else(|| reason.to_owned()),
         reason: reason.to_owned(),
         severity: known.map_or(Severity::Warning, |known| known.severity),

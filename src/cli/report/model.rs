@@ -11,12 +11,12 @@ use crate::core::codes::Severity;
 /// The version of this schema: fields are added to it, and none is taken away or given another meaning.
 pub const API_VERSION: &str = "report.securitybaseline.dev/v1";
 
-/// Where the page of findings is, as the runbooks of alerts are.
-const FINDINGS: &str = "https://example.com/security-baseline-operator/docs/reference/findings.md";
+/// Where the folder `docs/` is to be read, as the runbooks of alerts are, where nobody states another place.
+pub const DOCS: &str = "https://example.com/security-baseline-operator/docs";
 
-/// Where a code is explained; the page has an anchor for each.
-pub fn help(code: &str) -> String {
-    format!("{FINDINGS}#{}", code.to_lowercase())
+/// Where a code is explained, of the documentation that is read there; the page has an anchor for each.
+pub fn help(docs: &str, code: &str) -> String {
+    format!("{}/reference/findings.md#{}", docs.trim_end_matches('/'), code.to_lowercase())
 }
 
 /// The posture of a cluster at one moment, worked out by the operator's own planner.
@@ -300,6 +300,21 @@ impl Report {
         of_baselines.chain(of_exceptions).chain(of_namespaces)
     }
 
+    /// Has every finding explained by the documentation that is read there.
+    pub fn explained_at(&mut self, docs: &str) {
+        let of_baselines = self.baselines.iter_mut().map(|baseline| &mut baseline.findings);
+        let of_exceptions = self.exceptions.iter_mut().map(|exception| &mut exception.findings);
+        let of_namespaces = self.namespaces.iter_mut().flat_map(|namespace| {
+            let of_controls = namespace.controls.iter_mut().map(|control| &mut control.findings);
+            of_controls.chain([&mut namespace.findings])
+        });
+        for finding in of_baselines.chain(of_exceptions).chain(of_namespaces).flatten() {
+            if finding.help.is_some() {
+                finding.help = Some(help(docs, &finding.code));
+            }
+        }
+    }
+
     /// Whether something is found for which a pipeline is to fail.
     pub fn has_findings(&self) -> bool {
         self.findings().any(|(_, finding)| finding.counts())
@@ -363,7 +378,7 @@ mod tests {
     fn every_code_is_explained_where_its_help_says() {
         let page = include_str!("../../../docs/reference/findings.md");
         for (_, code) in crate::core::codes::REASONS.iter().flat_map(|reason| reason.codes()) {
-            let help = help(&code);
+            let help = help(DOCS, &code);
             let (file, anchor) = help.split_once('#').unwrap();
             assert!(file.ends_with("/docs/reference/findings.md"), "{file}");
             assert!(page.contains(&format!("<a id=\"{anchor}\"></a>")), "{anchor}");

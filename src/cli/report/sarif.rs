@@ -12,13 +12,13 @@ use crate::core::object::Digest;
 /// The most results of a run that GitHub's code scanning takes: it refuses the whole of a larger one.
 const MOST_RESULTS: usize = 25_000;
 
-/// The report as a log of one run.
-pub fn log(report: &Report) -> Value {
+/// The report as a log of one run; its rules are explained by the documentation that is read there.
+pub fn log(report: &Report, docs: &str) -> Value {
     let codes: Vec<(String, &Reason)> = REASONS
         .iter()
         .flat_map(|reason| reason.codes().into_iter().map(move |(_, code)| (code, reason)))
         .collect();
-    let rules: Vec<Value> = codes.iter().map(|(code, reason)| rule(code, reason)).collect();
+    let rules: Vec<Value> = codes.iter().map(|(code, reason)| rule(code, reason, docs)).collect();
     let (findings, left_out) = at_most(MOST_RESULTS, report.findings().collect());
     let results: Vec<Value> = findings
         .into_iter()
@@ -69,10 +69,10 @@ fn at_most<'a>(most: usize, mut findings: Vec<(Place<'a>, &'a Finding)>) -> (Vec
     (findings, left_out)
 }
 
-fn rule(code: &str, reason: &Reason) -> Value {
+fn rule(code: &str, reason: &Reason, docs: &str) -> Value {
     json!({
         "id": code,
-        "helpUri": help(code),
+        "helpUri": help(docs, code),
         "name": reason.reason,
         "shortDescription": {"text": reason.means},
         "fullDescription": {"text": format!("{} {}", reason.means, reason.matters)},
