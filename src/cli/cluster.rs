@@ -125,7 +125,7 @@ impl Look {
         let tell = |what: &str| progress.tell(&format!("listing {what}"));
         let snapshot = Snapshot::read(connection.client, config, clock, scope, tell).await?;
         if !snapshot.installed {
-            return Err("the cluster has no SecurityBaselines: install the CRDs first (kubectl apply --server-side -k config/default)".into());
+            return Err("the cluster has no SecurityBaselines: install the CRDs first, with the chart or the kustomization of the operator (docs/install.md)".into());
         }
         let source = Source {
             server: Some(connection.server),

@@ -79,12 +79,12 @@ fn line(event: &Value) -> String {
 
 fn cells(event: &Value) -> [String; 5] {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let regarding = &event["regarding"];
-    let place = match regarding["namespace"].as_str() {
+    let about = &event["involvedObject"];
+    let place = match about["namespace"].as_str() {
         Some(namespace) => format!("{namespace}/"),
         None => String::new(),
     };
-    let object = format!("{}/{place}{}", text(&regarding["kind"]), text(&regarding["name"]));
+    let object = format!("{}/{place}{}", text(&about["kind"]), text(&about["name"]));
     let at = seen_last(event)
         .chars()
         .take("2026-01-01T00:00:00".len())
@@ -94,7 +94,7 @@ fn cells(event: &Value) -> [String; 5] {
         text(&event["type"]),
         text(&event["reason"]),
         object,
-        text(&event["note"]),
+        text(&event["message"]),
     ]
 }
 
@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn no_field_of_an_event_does_anything_on_a_terminal() {
         let hostile = "a\x1b[2J\nb";
-        let event = json!({"type": hostile, "reason": hostile, "note": hostile, "eventTime": hostile,
-            "regarding": {"kind": hostile, "namespace": hostile, "name": hostile}});
+        let event = json!({"type": hostile, "reason": hostile, "message": hostile, "eventTime": hostile,
+            "involvedObject": {"kind": hostile, "namespace": hostile, "name": hostile}});
         let line = line(&event);
         assert!(
             !line.contains('\x1b') && line.find('\n') == Some(line.len() - 1),

@@ -255,7 +255,13 @@ pub async fn merge_into(client: &Client, read: &SecurityBaseline, mut patch: Val
 
 /// Which events are of the operator: the API server chooses them by this.
 fn of_the_operator() -> String {
-    format!("reportingController={FIELD_MANAGER}")
+    format!("reportingComponent={FIELD_MANAGER}")
+}
+
+/// Events as kubectl reads them, in the core group. The operator writes them in `events.k8s.io`, which whoever may view,
+/// edit or administer a namespace may not read in every version (in 1.37 they may, in 1.34 not); the events are the same.
+fn events_api(client: &Client, namespace: Option<&str>) -> Api<DynamicObject> {
+    api(client, "", "Event", "events", namespace)
 }
 
 /// The operator's events so far.
@@ -263,7 +269,7 @@ fn of_the_operator() -> String {
 /// # Errors
 /// That of the request.
 pub async fn events(client: &Client, namespace: Option<&str>) -> kube::Result<Vec<Value>> {
-    let api = api(client, "events.k8s.io", "Event", "events", namespace);
+    let api = events_api(client, namespace);
     let params = ListParams::default().fields(&of_the_operator());
     let list = in_time(api.list(&params)).await?;
     Ok(list
@@ -282,7 +288,7 @@ pub async fn watch_events(
     namespace: Option<&str>,
     mut each: impl FnMut(Value) -> bool,
 ) -> Result<(), watcher::Error> {
-    let api = api(client, "events.k8s.io", "Event", "events", namespace);
+    let api = events_api(client, namespace);
     let config = watcher::Config::default().fields(&of_the_operator());
     let mut stream = Box::pin(watcher(api, config).default_backoff().applied_objects());
     let mut seen_any = false;

@@ -19,6 +19,7 @@ rbac: {aggregateToView: false, aggregateToEdit: false, aggregateToAdmin: false}
 bindableClusterRoles: [view, edit]
 grantableRoles: [{apiGroups: [apps], resources: [deployments], verbs: [get, list]}]
 resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 512Mi}}
+deploymentAnnotations: {example.com/restart: "no"}
 podAnnotations: {example.com/scrape: "yes"}
 podLabels: {sidecar: none}
 nodeSelector: {disktype: ssd}
@@ -28,11 +29,13 @@ topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zon
 priorityClassName: system-cluster-critical
 extraArgs: []
 extraEnv: [{name: HTTPS_PROXY, value: "http://proxy.example.com:3128"}]
+extraVolumes: [{name: ca, configMap: {name: ca}}]
+extraVolumeMounts: [{name: ca, mountPath: /etc/ssl/certs, readOnly: true}]
 podDisruptionBudget: {enabled: true, minAvailable: 50%}
 networkPolicy: {enabled: true, metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], apiServer: {cidrs: [10.0.0.1/32], ports: [6443]}}
-serviceMonitor: {enabled: true, renderMode: alwaysRender, additionalLabels: {release: prometheus}, interval: 15s}
+serviceMonitor: {enabled: true, renderMode: alwaysRender, additionalLabels: {release: prometheus}, interval: 30s, scrapeTimeout: 20s, relabelings: [{targetLabel: zone, replacement: a}], metricRelabelings: [{action: labeldrop, regex: instance}]}
 prometheusRule: {enabled: true, renderMode: alwaysRender, additionalLabels: {release: prometheus}, runbookURL: "https://wiki.example.org/runbooks/"}
-grafanaDashboard: {enabled: true}
+grafanaDashboard: {enabled: true, annotations: {grafana_folder: Security}}
 extraObjects:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: "{{ .Release.Name }}-extra"}, data: {a: b}}
 - |
@@ -140,6 +143,21 @@ async fn every_value_reaches_what_it_is_about() {
     ] {
         assert!(!spec[key].is_null(), "{key}");
     }
+    assert_eq!(spec["volumes"][1]["name"], "ca");
+    assert_eq!(container["volumeMounts"][1]["mountPath"], "/etc/ssl/certs");
+    let deployment = &all["Deployment security-baseline-system/posture"]["metadata"];
+    assert_eq!(deployment["annotations"]["example.com/restart"], "no");
+    let scraped = &all["ServiceMonitor security-baseline-system/posture"]["spec"]["endpoints"][0];
+    for (key, value) in [
+        ("interval", serde_json::json!("30s")),
+        ("scrapeTimeout", "20s".into()),
+        ("relabelings", serde_json::json!([{"targetLabel": "zone", "replacement": "a"}])),
+        ("metricRelabelings", serde_json::json!([{"action": "labeldrop", "regex": "instance"}])),
+    ] {
+        assert_eq!(scraped[key], value, "{key}");
+    }
+    let dashboard = &all["ConfigMap security-baseline-system/security-baseline-dashboard"]["metadata"];
+    assert_eq!(dashboard["annotations"]["grafana_folder"], "Security");
     let labels = &pod["metadata"]["labels"];
     assert_eq!(
         (&labels["team"], &labels["sidecar"]),

@@ -21,14 +21,14 @@ async fn events(admin: &Client, namespace: Option<&str>) -> Vec<Value> {
         .await
         .unwrap();
     let all = list.items.into_iter().map(|event| serde_json::to_value(event).unwrap());
-    all.filter(|event| event["reportingController"] == "security-baseline-operator")
+    all.filter(|event| event["reportingComponent"] == "security-baseline-operator")
         .collect()
 }
 
 async fn told_in(admin: &Client, namespace: &str) -> Told {
     let mut told = Told::new();
     for event in events(admin, Some(namespace)).await {
-        assert_eq!(event["regarding"]["kind"], "BaselineReport", "{event}");
+        assert_eq!(event["involvedObject"]["kind"], "BaselineReport", "{event}");
         let text = |field: &str| event[field].as_str().unwrap().to_owned();
         let times = event["series"]["count"].as_i64().unwrap_or(1);
         *told.entry((text("type"), text("reason"), text("action"))).or_default() += times;
@@ -107,7 +107,7 @@ async fn a_tenant_reads_what_is_wrong_in_its_namespace_and_that_it_is_mended_eac
         .unwrap();
     until_told(admin, deselected, ("Warning", "Deselected", "Deselected"), 1).await;
     let notes = events(admin, Some(deselected)).await;
-    let note = notes[0]["note"].as_str().unwrap();
+    let note = notes[0]["message"].as_str().unwrap();
     assert!(
         note.contains(&set.name) && note.contains("releasedNamespaces"),
         "{note}"
@@ -177,12 +177,12 @@ async fn a_namespace_that_somebody_fights_over_is_told_so_once_and_with_the_clai
     until_told(&set.admin, &namespace, ("Warning", "Contested", "Contested"), 1).await;
     let all = events(&set.admin, Some(&namespace)).await;
     let event = all.iter().find(|event| event["reason"] == "Contested").unwrap();
-    assert!(event["note"].as_str().unwrap().contains("somebody"), "{event}");
+    assert!(event["message"].as_str().unwrap().contains("somebody"), "{event}");
     let baseline = set.until("Contested", "True").await;
     assert_eq!(baseline["status"]["namespaces"]["contested"], 1);
     eventually("the baseline's owner is told too", SOON, async || {
         let all = events(&set.admin, Some("default")).await;
-        let told = |event: &Value| event["reason"] == "Contested" && event["regarding"]["name"] == json!(set.name);
+        let told = |event: &Value| event["reason"] == "Contested" && event["involvedObject"]["name"] == json!(set.name);
         ensure!(all.iter().filter(|event| told(event)).count() == 1, "{all:?}");
         Ok(())
     })

@@ -78,7 +78,8 @@ pub fn api(client: &Client, kind: &str, namespace: Option<&str>) -> Api<DynamicO
         "Pod" => ("", "v1", "pods"),
         "ConfigMap" => ("", "v1", "configmaps"),
         "ServiceAccount" => ("", "v1", "serviceaccounts"),
-        "Event" => ("events.k8s.io", "v1", "events"),
+        // As kubectl reads them; the operator writes them in events.k8s.io.
+        "Event" => ("", "v1", "events"),
         "PolicyReport" => ("wgpolicyk8s.io", "v1alpha2", "policyreports"),
         "Report" => ("openreports.io", "v1alpha1", "reports"),
         "Deployment" => ("apps", "v1", "deployments"),

@@ -226,7 +226,7 @@ async fn events(set: &Set) -> Vec<(String, String)> {
     all.items
         .into_iter()
         .map(|e| serde_json::to_value(e).unwrap())
-        .filter(|e| e["regarding"]["name"] == json!(set.name))
+        .filter(|e| e["involvedObject"]["name"] == json!(set.name))
         .map(|e| {
             (
                 e["type"].as_str().unwrap().to_owned(),

@@ -114,7 +114,7 @@ async fn crds(connection: &Connection, pre: bool) -> Result<Vec<Check>, Failure>
             Seen::Absent if pre => (Outcome::Ok, "is not there yet".to_owned()),
             Seen::Absent => (
                 Outcome::Failed,
-                "is not there: kubectl apply --server-side -k config/default".to_owned(),
+                "is not there: install it with the chart or the kustomization of the operator (docs/install.md)".to_owned(),
             ),
             Seen::Hidden(why) => (Outcome::Unknown, format!("you may not get it: {why}")),
         };

@@ -18,6 +18,38 @@ fn version(go_mod: &str, module: &str) -> String {
     version.split(' ').next().unwrap().trim_start_matches('v').to_owned()
 }
 
+/// The paths of all values that a file of values states.
+fn paths(prefix: &str, value: &Value, found: &mut Vec<String>) {
+    match value.as_object() {
+        // The configuration has a page of its own, and securityContexts are Kubernetes'.
+        Some(keys) if !keys.is_empty() && !prefix.ends_with("ontext") && !["resources", "config"].contains(&prefix) => {
+            for (key, value) in keys {
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                paths(&path, value, found);
+            }
+        }
+        _ => found.push(prefix.to_owned()),
+    }
+}
+
+#[test]
+fn every_value_of_the_chart_is_in_the_table_of_values() {
+    let values = std::fs::read_to_string(file("config/helm/security-baseline-operator/values.yaml")).unwrap();
+    let mut stated = Vec::new();
+    paths("", &serde_saphyr::from_str(&values).unwrap(), &mut stated);
+    let page = Page::read("docs/install.md");
+    let rows: Vec<&str> = page.text.lines().filter(|line| line.starts_with("| `")).collect();
+    for path in stated.iter().filter(|path| !path.starts_with("nodeSelector.")) {
+        let (section, key) = path.rsplit_once('.').map_or(("", path.as_str()), |(section, key)| (section, key));
+        let section = section.split('.').next().unwrap();
+        let named = |row: &&str| {
+            row.contains(&format!("`{path}`"))
+                || (row.starts_with(&format!("| `{section}.")) && row.contains(&format!(".{key}`")))
+        };
+        assert!(rows.iter().any(|row| named(&row)), "docs/install.md does not tell of the value {path}");
+    }
+}
+
 #[test]
 fn the_page_of_versions_says_what_is_tested_with() {
     let page = Page::read("docs/compatibility.md");

@@ -128,9 +128,9 @@ async fn a_deletion_is_recorded_told_as_an_event_where_the_tenant_sees_it_and_co
     .await
     .unwrap();
     assert_eq!(event["type"], "Warning");
-    assert_eq!(event["regarding"]["kind"], "BaselineReport");
-    assert_eq!(event["regarding"]["uid"], report["metadata"]["uid"]);
-    assert!(event["note"].as_str().unwrap().contains(&object), "{event}");
+    assert_eq!(event["involvedObject"]["kind"], "BaselineReport");
+    assert_eq!(event["involvedObject"]["uid"], report["metadata"]["uid"]);
+    assert!(event["message"].as_str().unwrap().contains(&object), "{event}");
     assert!(repaired(&held).await > before);
     held.ends_well().await;
 }

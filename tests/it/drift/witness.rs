@@ -150,7 +150,7 @@ async fn a_tenant_sees_in_one_line_how_often_something_drifted_when_last_and_who
     })
     .await
     .unwrap();
-    let note = event["note"].as_str().unwrap();
+    let note = event["message"].as_str().unwrap();
     for told in [DENY, "spec.ingress", "quick-fix", "is repaired"] {
         assert!(note.contains(told), "{told} in {note}");
     }

@@ -108,7 +108,7 @@ pub async fn told(admin: &Client, name: &str) -> Vec<String> {
         .await
         .unwrap();
     let mut about: Vec<Value> = events.items.iter().map(|e| serde_json::to_value(e).unwrap()).collect();
-    about.retain(|e| e["regarding"]["kind"] == "BaselineException" && e["regarding"]["name"] == name);
+    about.retain(|e| e["involvedObject"]["kind"] == "BaselineException" && e["involvedObject"]["name"] == name);
     let mut reasons: Vec<String> = about.iter().map(|e| e["reason"].as_str().unwrap().to_owned()).collect();
     reasons.sort();
     reasons

@@ -226,7 +226,7 @@ async fn a_tenant_with_a_hundred_edits_a_second_delays_nobodys_repair_and_fills_
                     .list(&ListParams::default())
                     .await?;
                 let told = events.items.iter().any(|e| {
-                    let note = e.data["note"].as_str().unwrap_or_default();
+                    let note = e.data["message"].as_str().unwrap_or_default();
                     e.data["reason"] == "DriftRepaired" && note.contains(gone[i].1)
                 });
                 anyhow::ensure!(told, "no event in {other}");

@@ -77,7 +77,7 @@ pub(super) async fn rights(
     let (namespace, name) = (operator.namespace, operator.account());
     if *account == Seen::Absent {
         let message =
-            format!("there is no ServiceAccount {namespace}/{name}: kubectl apply --server-side -k config/default");
+            format!("there is no ServiceAccount {namespace}/{name}: install it with the chart or the kustomization of the operator (docs/install.md)");
         return Ok(Check::new(NAME, Outcome::Failed, message));
     }
     let count = needed.len();
