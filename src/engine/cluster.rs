@@ -319,6 +319,21 @@ impl Sink for Reports {
         context.index.lock().reports_listed_anew();
     }
 
+    /// Where the kind was gone for a while, so are all reports, and whoever wrote one meanwhile was told that there is no
+    /// such kind. (At a start every namespace is looked at in any case.)
+    fn listed(&self, context: &Context) {
+        let unreported = {
+            let index = context.index.lock();
+            if !index.is_synced() {
+                return;
+            }
+            index.unreported()
+        };
+        for namespace in unreported {
+            enqueue_report(context, &namespace);
+        }
+    }
+
     fn unshown(&self, context: &Context, shown: &Shown) -> Vec<(String, String)> {
         let name = BaselineReport::NAME;
         let gone = context.index.lock().reported(|namespace| !shown.has(namespace, name));

@@ -139,7 +139,9 @@ fn take_up(
         Err(error) => error,
     };
     let wait = match judge(&error) {
-        Failed::Gone => return,
+        // Most likely the namespace is, and then nothing is looked at. Or else an API server does not serve the kind, yet
+        // or any more.
+        Failed::Gone => REFUSED,
         Failed::Conflict => CONFLICT,
         failed @ (Failed::Blocked(_) | Failed::Webhook(_) | Failed::Transient(..)) => {
             context.metrics.status_failures.inc();

@@ -57,6 +57,8 @@ pub trait Sink: Send + Sync + 'static {
     }
     /// All objects are listed anew.
     fn listed_anew(&self, _: &Context) {}
+    /// A list is complete, and what it did not show was taken up.
+    fn listed(&self, _: &Context) {}
     /// What is known to be there and was not shown by a list, as namespace and name: it is gone.
     fn unshown(&self, context: &Context, shown: &Shown) -> Vec<(String, String)>;
 }
@@ -197,6 +199,7 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                         for (namespace, name) in sink.unshown(&context, &shown) {
                             sink.unlisted(&context, &namespace, &name);
                         }
+                        sink.listed(&context);
                         shown = Shown::default();
                         verify = verification(context.config.verification_interval, context.clock.jitter());
                         let verified = context.metrics.verified.with_label_values(&[watched.name]);

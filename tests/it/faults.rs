@@ -2,6 +2,7 @@
 
 mod acts;
 pub mod crashes;
+mod kinds;
 mod outages;
 mod play;
 mod races;

@@ -126,6 +126,11 @@ impl Index {
         self.names(|_, name, entry| entry.report.is_some() && pick(name))
     }
 
+    /// The namespaces that something selects and that have no report.
+    pub fn unreported(&self) -> Vec<Arc<str>> {
+        self.names(|index, name, entry| entry.report.is_none() && index.is_selected(name, entry))
+    }
+
     /// The report of a namespace, as it was last seen or written.
     pub fn report(&self, namespace: &str) -> Option<ReportSeen> {
         let entry = self.namespaces.get(namespace)?;
