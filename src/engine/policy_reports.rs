@@ -46,6 +46,8 @@ pub struct PolicyReports {
     form: watch::Sender<Option<&'static Form>>,
     /// The same once it was listed what is there of it: before that, nothing is written.
     listed: watch::Sender<Option<&'static Form>>,
+    /// How its watch is, and that watch's name.
+    watch: Mutex<Option<(&'static str, Arc<Progress>)>>,
     known: Mutex<Known>,
 }
 
@@ -55,6 +57,7 @@ impl Default for PolicyReports {
             served: Mutex::default(),
             form: watch::Sender::new(None),
             listed: watch::Sender::new(None),
+            watch: Mutex::default(),
             known: Mutex::default(),
         }
     }
@@ -94,7 +97,13 @@ impl PolicyReports {
         *self.listed.borrow()
     }
 
+    /// The name of the watch of the form that is written, and how it is.
+    pub fn watch(&self) -> Option<(&'static str, Arc<Progress>)> {
+        self.watch.lock().clone()
+    }
+
     fn forget_all(&self) {
+        *self.watch.lock() = None;
         self.listed.send_replace(None);
         *self.known.lock() = Known::default();
     }
@@ -134,6 +143,7 @@ async fn keep_all(context: Arc<Context>, mut progress: Arc<Progress>) -> String 
     let mut form = context.policy_reports.form.subscribe();
     loop {
         let now = *form.borrow_and_update();
+        *context.policy_reports.watch.lock() = now.map(|form| (form.watched().name, progress.clone()));
         let keeps = async {
             match now {
                 Some(form) => keep(&context, form, progress).await,

@@ -28,10 +28,13 @@ pub fn take(context: &Context, watches: &[(&'static str, bool, Arc<Progress>)]) 
         let oldest = context.queue.oldest(lane).as_secs_f64();
         metrics.oldest.with_label_values(&[lane.as_str()]).set(oldest);
     }
-    for (name, needed, progress) in watches {
+    // The kind of policy reports comes and goes, and its watch with it.
+    metrics.watch_up.reset();
+    let reports = context.policy_reports.watch().map(|(name, watch)| (name, false, watch));
+    for (name, needed, progress) in watches.iter().cloned().chain(reports) {
         let up = i64::from(progress.is_listed() && !progress.is_broken());
-        let needed = if *needed { "true" } else { "false" };
-        metrics.watch_up.with_label_values(&[*name, needed]).set(up);
+        let needed = if needed { "true" } else { "false" };
+        metrics.watch_up.with_label_values(&[name, needed]).set(up);
     }
     let index = context.index.lock();
     // A replica that stands by judges no namespace, and so knows nothing of how they stand.

@@ -35,9 +35,12 @@ async fn until_count(set: &Set, kind: &str, wanted: usize) {
 #[tokio::test]
 async fn a_kind_that_is_installed_later_is_used_at_once_and_one_that_goes_is_asked_for_no_more() {
     let (plane, stage) = with(&[]).await;
-    let verified = async || {
+    // What is told of its watch: when all was listed last, and whether it is up.
+    let told = async || {
         let text = stage.operator.metrics().await.unwrap();
-        text.contains("last_verification_timestamp_seconds{watch=\"policyreports\"}")
+        let verified = text.contains("last_verification_timestamp_seconds{watch=\"policyreports\"}");
+        let up = text.contains("watch_up{needed=\"false\",watch=\"policyreports\"} 1");
+        [verified, up]
     };
     let (set, namespaces) = holding(&plane, "polrlater", &two("Enforce"), 3).await;
     let asked: Vec<_> = plane.audit().since(Mark::START).unwrap();
@@ -50,12 +53,12 @@ async fn a_kind_that_is_installed_later_is_used_at_once_and_one_that_goes_is_ask
     }
     is_valid(&plane, &set, POLICY_REPORT, &namespaces[0]).await;
     settled(&plane, &set).await;
-    assert!(verified().await);
+    assert_eq!(told().await, [true, true]);
 
     POLICY_REPORT.remove(&plane).await;
     settled(&plane, &set).await;
     eventually("nothing is overdue of what is gone", SOON, async || {
-        ensure!(!verified().await, "still there");
+        ensure!(told().await == [false, false], "still there");
         Ok(())
     })
     .await
@@ -80,7 +83,7 @@ async fn a_kind_that_is_installed_later_is_used_at_once_and_one_that_goes_is_ask
 
     POLICY_REPORT.install(&plane).await;
     until_count(&set, "PolicyReport", 3).await;
-    assert!(verified().await);
+    assert_eq!(told().await, [true, true]);
     ends_well(&plane, &set, &two("Enforce"), &namespaces).await;
 }
 
