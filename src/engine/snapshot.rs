@@ -2,6 +2,7 @@
 //! the sinks of the watches into the operator's own index. So there is one planner, one merge and one judge, and a
 //! preview cannot say anything else than what the operator does.
 
+mod applied;
 mod change;
 mod files;
 mod foreseen;
