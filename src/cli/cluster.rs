@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Failure;
+use super::names;
 use super::report::model::Source;
 use crate::engine::client::{Connection, connect};
 use crate::engine::clock::SystemClock;
@@ -25,10 +26,10 @@ pub(super) struct Connect {
     #[arg(long, value_name = "NAME")]
     pub(super) context: Option<String>,
     /// The namespace that the operator runs in, where its configuration is read from.
-    #[arg(long, value_name = "NAME", default_value = "security-baseline-system")]
+    #[arg(long, value_name = "NAME", default_value = "security-baseline-system", value_parser = names::namespace)]
     pub(super) operator_namespace: String,
     /// The name of the operator's ConfigMap and Deployment there (the chart's nameOverride).
-    #[arg(long, value_name = "NAME", default_value = "security-baseline-operator")]
+    #[arg(long, value_name = "NAME", default_value = "security-baseline-operator", value_parser = names::object)]
     pub(super) operator_name: String,
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Look {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Namespaces {
     /// Only this namespace. May be given more than once.
-    #[arg(short, long = "namespace", value_name = "NAME", help_heading = "Cluster")]
+    #[arg(short, long = "namespace", value_name = "NAME", value_parser = names::namespace, help_heading = "Cluster")]
     names: Vec<String>,
     /// All namespaces. That is the default; it is here because kubectl has it.
     #[arg(short = 'A', long, conflicts_with = "names", help_heading = "Cluster")]

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::cluster::{Look, Progress, read_objects};
-use super::output::Formatted;
+use super::names;
+use super::output::{Formatted, harmless};
 use super::report::collect::finding;
 use super::{Failure, Verdict, print};
 use crate::api::v1alpha1::Mode;
@@ -31,7 +32,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "objects")]
     preflight: bool,
     /// Show only this namespace. The change is counted in all of them. May be given more than once.
-    #[arg(short, long = "namespace", value_name = "NAME")]
+    #[arg(short, long = "namespace", value_name = "NAME", value_parser = names::namespace)]
     namespaces: Vec<String>,
     #[command(flatten)]
     look: Look,

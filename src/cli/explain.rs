@@ -1,6 +1,7 @@
 //! `explain`: what holds in one namespace, and why.
 
 use super::cluster::Look;
+use super::names;
 use super::output::{Formatted, Paint, Table, harmless};
 use super::report::model::{ControlSummary, NamespaceSummary, Report};
 use super::report::{collect, table};
@@ -12,6 +13,7 @@ pub(super) struct Args {
     /// The namespace.
     namespace: String,
     #[command(flatten)]
+    #[arg(value_parser = names::namespace)]
     look: Look,
     #[command(flatten)]
     formatted: Formatted,

@@ -10,6 +10,7 @@ mod events;
 mod exceptions;
 mod explain;
 mod generate;
+mod names;
 mod output;
 mod render;
 mod report;

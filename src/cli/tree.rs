@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::{Look, Namespaces};
+use super::names;
 use super::output::{Output, Paint, harmless};
 use super::report::collect;
 use super::report::model::{Report, State};
@@ -14,6 +15,7 @@ use crate::engine::snapshot::Snapshot;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this baseline.
+    #[arg(value_parser = names::object)]
     baseline: Option<String>,
     #[command(flatten)]
     look: Look,
