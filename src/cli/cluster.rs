@@ -99,6 +99,7 @@ impl Look {
         let clock = Arc::new(SystemClock);
         if !self.objects.is_empty() {
             let all = read_objects(&self.objects)?;
+            let all = all.into_iter().map(|(_, object)| object).collect();
             let (config, configuration) = match stated {
                 Some(stated) => stated,
                 None => {
@@ -149,13 +150,14 @@ impl Look {
     }
 }
 
-/// The objects in files, and in the files of folders; not in folders within these, as kubectl has it.
-pub(super) fn read_objects(paths: &[PathBuf]) -> Result<Vec<Value>, Failure> {
+/// The objects in files, and in the files of folders, each with its file; not in folders within these, as kubectl has it.
+pub(super) fn read_objects(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Value)>, Failure> {
     let mut all = Vec::new();
     for path in paths {
         for path in files_of(path).map_err(|error| format!("{}: {error}", path.display()))? {
             let text = read_file(&path)?;
-            all.extend(objects(&text).map_err(|error| format!("{}: {error}", path.display()))?);
+            let objects = objects(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+            all.extend(objects.into_iter().map(|object| (path.clone(), object)));
         }
     }
     Ok(all)

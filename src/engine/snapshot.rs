@@ -9,7 +9,7 @@ mod foreseen;
 mod read;
 mod view;
 
-pub use change::{Changed, Proposal};
+pub use change::{Changed, NoProposal, Proposal};
 pub use files::{FileError, objects};
 pub use foreseen::{Foreseen, Loosening};
 pub use read::{ReadError, Scope, config_of};

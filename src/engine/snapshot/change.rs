@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Resource;
 use serde_json::{Value, json};
 
 use super::{MOST_ROUNDS, Snapshot};
-use crate::api::v1alpha1::{DeletionPolicy, FieldProblem};
+use crate::api::GROUP;
+use crate::api::v1alpha1::{DeletionPolicy, FieldProblem, SecurityBaseline};
 use crate::controls::REGISTRY;
 use crate::core::brake::Count;
 use crate::core::plan::plan;
+use crate::core::validate::{DNS_LABEL, DNS_SUBDOMAIN, is_dns_label, is_dns_subdomain};
 use crate::core::world::Checked;
 use crate::engine::baselines;
 use crate::engine::facts::meta;
@@ -29,17 +32,33 @@ pub struct Proposal {
     deleted: bool,
 }
 
+/// Why an object is no proposal.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoProposal {
+    /// It is of a kind that means nothing to the operator, or that is not for people to write.
+    #[error("{0} means nothing here")]
+    OtherKind(String),
+    /// The API server would not take it as it is. The text tells the mend.
+    #[error("{0}")]
+    Malformed(String),
+}
+
 impl Proposal {
     /// A proposal, if a change of this kind of object means anything to the operator.
-    pub fn of(object: Value) -> Option<Self> {
-        let named = !meta(&object, "name").is_empty();
-        let kind = object["kind"].as_str().unwrap_or_default();
+    ///
+    /// # Errors
+    /// When it does not, or when the object is one that the API server would not take.
+    pub fn of(object: Value) -> Result<Self, NoProposal> {
+        is_proposed(&object)?;
         let deleted = false;
-        (named && KINDS.contains(&kind)).then_some(Self { object, deleted })
+        Ok(Self { object, deleted })
     }
 
     /// A proposal to delete an object, likewise.
-    pub fn to_delete(object: Value) -> Option<Self> {
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn to_delete(object: Value) -> Result<Self, NoProposal> {
         let deleted = true;
         Self::of(object).map(|proposal| Self { deleted, ..proposal })
     }
@@ -51,6 +70,49 @@ impl Proposal {
     /// The object's kind and name.
     fn place(&self) -> (String, String) {
         (self.kind().to_owned(), meta(&self.object, "name").to_owned())
+    }
+}
+
+/// Checks that an object is of a kind that may be proposed, and has what it is known by.
+fn is_proposed(object: &Value) -> Result<(), NoProposal> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let malformed = |message: String| Err(NoProposal::Malformed(message));
+    if version.split('/').next() == Some(GROUP) {
+        let served = SecurityBaseline::api_version(&());
+        if version != served {
+            return malformed(format!("{version} is not served: write apiVersion: {served}"));
+        }
+        // The operator alone writes reports.
+        if kind != "BaselineReport" && !KINDS.contains(&kind) {
+            return malformed(format!(
+                "{GROUP} has no such kind: write SecurityBaseline or BaselineException"
+            ));
+        }
+    }
+    let expected = if kind == "Namespace" {
+        "v1".into()
+    } else {
+        SecurityBaseline::api_version(&())
+    };
+    if !KINDS.contains(&kind) || version != expected {
+        return Err(NoProposal::OtherKind(kind.to_owned()));
+    }
+    named(object, kind).or_else(malformed)
+}
+
+/// Checks the name of an object. What YAML took for something else than a text is one in quotes.
+fn named(object: &Value, kind: &str) -> Result<(), String> {
+    let (good, such): (fn(&str) -> bool, _) = if kind == "Namespace" {
+        (is_dns_label, DNS_LABEL)
+    } else {
+        (is_dns_subdomain, DNS_SUBDOMAIN)
+    };
+    match &object["metadata"]["name"] {
+        Value::String(name) if good(name) => Ok(()),
+        Value::String(name) => Err(format!("metadata.name {name:?} is no name: {such}")),
+        Value::Null => Err("it has no metadata.name, without which it cannot be applied: give it one".to_owned()),
+        other => Err(format!("metadata.name is {other} and no text: write it in quotes")),
     }
 }
 
@@ -229,7 +291,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_nothing_to_the_operator_is_no_proposal() {
-        assert!(Proposal::of(json!({"kind": "Secret", "metadata": {"name": "a"}})).is_none());
+    fn what_is_not_understood_is_refused_and_what_is_of_others_is_passed_over() {
+        let of = |version: &str, kind: &str, metadata: Value| {
+            Proposal::of(json!({"apiVersion": version, "kind": kind, "metadata": metadata})).err()
+        };
+        let (ours, named) = ("securitybaseline.dev/v1alpha1", json!({"name": "a"}));
+        for (version, kind) in [
+            (ours, "SecurityBaseline"),
+            (ours, "BaselineException"),
+            ("v1", "Namespace"),
+        ] {
+            assert_eq!(of(version, kind, named.clone()), None, "{kind}");
+        }
+        for (version, kind) in [
+            ("v1", "Secret"),
+            (ours, "BaselineReport"),
+            ("example.net/v1", "SecurityBaseline"),
+        ] {
+            let passed_over = Some(NoProposal::OtherKind(kind.to_owned()));
+            assert_eq!(of(version, kind, named.clone()), passed_over, "{version} {kind}");
+        }
+        for (version, kind, metadata, told) in [
+            (
+                "securitybaseline.dev/v1beta1",
+                "SecurityBaseline",
+                json!({"name": "a"}),
+                ours,
+            ),
+            (ours, "Securitybaseline", json!({"name": "a"}), "write SecurityBaseline"),
+            (ours, "SecurityBaseline", json!({"name": false}), "write it in quotes"),
+            (
+                ours,
+                "SecurityBaseline",
+                json!({"generateName": "a-"}),
+                "no metadata.name",
+            ),
+            (ours, "BaselineException", json!({"name": "Bad_Name"}), "lower-case"),
+            ("v1", "Namespace", json!({"name": "a.b"}), "lower-case"),
+        ] {
+            let refused = of(version, kind, metadata);
+            assert!(
+                matches!(&refused, Some(NoProposal::Malformed(message)) if message.contains(told)),
+                "{refused:?}"
+            );
+        }
     }
 }
