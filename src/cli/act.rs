@@ -10,7 +10,7 @@ use serde_json::json;
 use super::cluster::Connect;
 use super::names;
 use super::output::harmless;
-use super::{Failure, Verdict, print};
+use super::{Failure, Verdict, print, with_causes};
 use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineSpec};
 use crate::core::brake::CONFIRM;
 use crate::core::select::matches;
@@ -68,7 +68,7 @@ fn told(error: &kube::Error, name: &str) -> Failure {
         kube::Error::Api(status) if status.code == 403 => {
             format!("{}; the ClusterRole security-baseline:admin allows it", status.message).into()
         }
-        error => error.to_string().into(),
+        error => with_causes(error).into(),
     }
 }
 

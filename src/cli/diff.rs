@@ -12,7 +12,7 @@ use super::cluster::{Look, Progress, read_objects};
 use super::names;
 use super::output::{Formatted, harmless};
 use super::report::collect::finding;
-use super::{Failure, Verdict, called, print};
+use super::{Failure, Verdict, called, print, with_causes};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::Held;
 use crate::core::plan::{Action, Plan, Step};
@@ -205,7 +205,8 @@ async fn foreseen(snapshot: &Snapshot, look: bool) -> Result<BTreeMap<String, Fo
             progress.tell(&format!("looking at what runs in namespaces: {} of {count}", place + 1));
         }
         let foreseen = snapshot.foresee(&name, look).await;
-        let foreseen = foreseen.map_err(|error| format!("what runs in {name} could not be looked at: {error}"))?;
+        let foreseen =
+            foreseen.map_err(|error| format!("what runs in {name} could not be looked at: {}", with_causes(&error)))?;
         if let Some(foreseen) = foreseen {
             all.insert(name, foreseen);
         }

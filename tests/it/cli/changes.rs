@@ -278,6 +278,27 @@ async fn what_is_of_others_is_passed_over_and_counted() {
 }
 
 #[tokio::test]
+async fn what_is_waived_is_not_explained_as_if_it_held() {
+    let waived = json!([{"control": "podSecurity", "level": "baseline"},
+        {"control": "networkIsolation", "objects": ["NetworkPolicy/security-baseline-default-deny-ingress"]}]);
+    let mut wide = baseline("yes");
+    wide["spec"]["networkIsolation"]["defaultDeny"] = json!(["Ingress", "Egress"]);
+    let there = list(vec![namespace("team-a", "yes"), wide, exception(5, waived)]);
+    let ran = offline(&["explain", "team-a", "--objects", arg(&there), "--exit-zero"]).await;
+    for told in ["restricted (waived to baseline)", "Ingress (waived)", "Egress  "] {
+        assert!(ran.out.contains(told), "{told}: {}{}", ran.out, ran.err);
+    }
+    let other = offline(&["exceptions", "-n", "team-b", "--objects", arg(&there)]).await;
+    assert!(
+        other
+            .out
+            .contains("There is no BaselineException that is about team-b."),
+        "{}",
+        other.out
+    );
+}
+
+#[tokio::test]
 async fn a_name_that_does_something_on_a_terminal_is_shown_and_does_nothing() {
     let mut hostile = baseline("yes");
     hostile["metadata"]["name"] = json!("a\u{1b}[2Jb");

@@ -169,6 +169,21 @@ async fn a_text_that_is_no_name_is_refused_before_anything_is_asked() {
 }
 
 #[tokio::test]
+async fn an_api_server_that_is_not_there_is_named_and_so_is_the_cause() {
+    let kubeconfig = written(&json!({"apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "a", "user": {}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]}));
+    for command in [&["audit"][..], &["suspend", "tenants"], &["check"], &["events"]] {
+        let ran = run(kubeconfig.path(), command).await;
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        for told in ["http://127.0.0.1:1 could not be reached", "Connection refused"] {
+            assert!(ran.err.contains(told), "{command:?}: {}", ran.err);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_configuration_that_is_stated_counts() {
     let config = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(config.path(), "excludedNamespaces: [team-*]").unwrap();
