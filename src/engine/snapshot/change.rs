@@ -98,7 +98,7 @@ fn is_proposed(object: &Value) -> Result<(), NoProposal> {
     if !KINDS.contains(&kind) || version != expected {
         return Err(NoProposal::OtherKind(kind.to_owned()));
     }
-    named(object, kind).or_else(malformed)
+    named(object, kind).and_then(|()| described(object)).or_else(malformed)
 }
 
 /// Checks the name of an object. What YAML took for something else than a text is one in quotes.
@@ -114,6 +114,20 @@ fn named(object: &Value, kind: &str) -> Result<(), String> {
         Value::Null => Err("it has no metadata.name, without which it cannot be applied: give it one".to_owned()),
         other => Err(format!("metadata.name is {other} and no text: write it in quotes")),
     }
+}
+
+/// Checks the labels and annotations of an object: YAML takes some texts for something else there too.
+fn described(object: &Value) -> Result<(), String> {
+    for field in ["labels", "annotations"] {
+        for (key, value) in object["metadata"][field].as_object().into_iter().flatten() {
+            if !value.is_string() && !value.is_null() {
+                return Err(format!(
+                    "metadata.{field}[{key}] is {value} and no text: write it in quotes"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a proposal changes.
@@ -328,6 +342,12 @@ mod tests {
             ),
             (ours, "BaselineException", json!({"name": "Bad_Name"}), "lower-case"),
             ("v1", "Namespace", json!({"name": "a.b"}), "lower-case"),
+            (
+                "v1",
+                "Namespace",
+                json!({"name": "a", "labels": {"tenant": true}}),
+                "metadata.labels[tenant] is true",
+            ),
         ] {
             let refused = of(version, kind, metadata);
             assert!(

@@ -237,6 +237,13 @@ async fn what_is_ours_and_not_understood_is_an_error_that_names_the_file_and_the
             API,
         ),
         ("v1", "Namespace", "{name: n}", "Namespace/false", "in quotes"),
+        (
+            "v1",
+            "Namespace",
+            "{name: a, labels: {tenant: y}}",
+            "Namespace/a",
+            "labels[tenant] is true and no text: write it in quotes",
+        ),
     ] {
         let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {metadata}\n{spec}\n");
         let folder = folder_with(&[("bad.yaml", &text)]);
