@@ -8,8 +8,9 @@ use std::io::{BufRead, IsTerminal, Write};
 use serde_json::json;
 
 use super::cluster::Connect;
+use super::names;
 use super::output::harmless;
-use super::{Failure, Verdict, print};
+use super::{Failure, Verdict, print, with_causes};
 use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineSpec};
 use crate::core::brake::CONFIRM;
 use crate::core::select::matches;
@@ -20,6 +21,7 @@ use crate::engine::client::Connection;
 #[derive(Debug, clap::Args)]
 pub(super) struct Confirm {
     /// The baseline.
+    #[arg(value_parser = names::object)]
     baseline: String,
     /// Confirm without being asked.
     #[arg(short, long)]
@@ -32,9 +34,10 @@ pub(super) struct Confirm {
 #[derive(Debug, clap::Args)]
 pub(super) struct Release {
     /// The baseline.
+    #[arg(value_parser = names::object)]
     baseline: String,
     /// The namespaces that it is to let go.
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = names::namespace)]
     namespaces: Vec<String>,
     #[command(flatten)]
     connect: Connect,
@@ -44,6 +47,7 @@ pub(super) struct Release {
 #[derive(Debug, clap::Args)]
 pub(super) struct Suspend {
     /// The baseline.
+    #[arg(value_parser = names::object)]
     baseline: String,
     #[command(flatten)]
     connect: Connect,
@@ -64,7 +68,7 @@ fn told(error: &kube::Error, name: &str) -> Failure {
         kube::Error::Api(status) if status.code == 403 => {
             format!("{}; the ClusterRole security-baseline:admin allows it", status.message).into()
         }
-        error => error.to_string().into(),
+        error => with_causes(error).into(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Failure;
+use super::names;
 use super::report::model::Source;
 use crate::engine::client::{Connection, connect};
 use crate::engine::clock::SystemClock;
@@ -25,10 +26,10 @@ pub(super) struct Connect {
     #[arg(long, value_name = "NAME")]
     pub(super) context: Option<String>,
     /// The namespace that the operator runs in, where its configuration is read from.
-    #[arg(long, value_name = "NAME", default_value = "security-baseline-system")]
+    #[arg(long, value_name = "NAME", default_value = "security-baseline-system", value_parser = names::namespace)]
     pub(super) operator_namespace: String,
     /// The name of the operator's ConfigMap and Deployment there (the chart's nameOverride).
-    #[arg(long, value_name = "NAME", default_value = "security-baseline-operator")]
+    #[arg(long, value_name = "NAME", default_value = "security-baseline-operator", value_parser = names::object)]
     pub(super) operator_name: String,
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Look {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Namespaces {
     /// Only this namespace. May be given more than once.
-    #[arg(short, long = "namespace", value_name = "NAME", help_heading = "Cluster")]
+    #[arg(short, long = "namespace", value_name = "NAME", value_parser = names::namespace, help_heading = "Cluster")]
     names: Vec<String>,
     /// All namespaces. That is the default; it is here because kubectl has it.
     #[arg(short = 'A', long, conflicts_with = "names", help_heading = "Cluster")]
@@ -98,6 +99,7 @@ impl Look {
         let clock = Arc::new(SystemClock);
         if !self.objects.is_empty() {
             let all = read_objects(&self.objects)?;
+            let all = all.into_iter().map(|(_, object)| object).collect();
             let (config, configuration) = match stated {
                 Some(stated) => stated,
                 None => {
@@ -148,13 +150,14 @@ impl Look {
     }
 }
 
-/// The objects in files, and in the files of folders; not in folders within these, as kubectl has it.
-pub(super) fn read_objects(paths: &[PathBuf]) -> Result<Vec<Value>, Failure> {
+/// The objects in files, and in the files of folders, each with its file; not in folders within these, as kubectl has it.
+pub(super) fn read_objects(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Value)>, Failure> {
     let mut all = Vec::new();
     for path in paths {
         for path in files_of(path).map_err(|error| format!("{}: {error}", path.display()))? {
             let text = read_file(&path)?;
-            all.extend(objects(&text).map_err(|error| format!("{}: {error}", path.display()))?);
+            let objects = objects(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+            all.extend(objects.into_iter().map(|object| (path.clone(), object)));
         }
     }
     Ok(all)

@@ -6,14 +6,17 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::cluster::{Look, Progress, read_objects};
-use super::output::Formatted;
+use super::names;
+use super::output::{Formatted, harmless};
 use super::report::collect::finding;
-use super::{Failure, Verdict, print};
+use super::{Failure, Verdict, called, print, with_causes};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::Held;
 use crate::core::plan::{Action, Plan, Step};
-use crate::engine::snapshot::{Changed, Foreseen, Loosening, Proposal, Scope, Snapshot, Unknown};
+use crate::engine::snapshot::{Changed, Foreseen, Loosening, NoProposal, Proposal, Scope, Snapshot, Unknown};
 use model::{Brake, Diff, NamespaceDiff, ObjectDiff, SectionDiff, Verb, Write};
 
 /// Arguments of `diff`.
@@ -31,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "objects")]
     preflight: bool,
     /// Show only this namespace. The change is counted in all of them. May be given more than once.
-    #[arg(short, long = "namespace", value_name = "NAME")]
+    #[arg(short, long = "namespace", value_name = "NAME", value_parser = names::namespace)]
     namespaces: Vec<String>,
     #[command(flatten)]
     look: Look,
@@ -101,31 +104,65 @@ pub(super) async fn diff(args: &Args) -> Result<Verdict, Failure> {
 /// What the files say is applied and deleted.
 fn proposals(args: &Args) -> Result<Vec<Proposal>, Failure> {
     let mut proposals = Vec::new();
-    let mut passed_over = BTreeSet::new();
-    let applied = read_objects(&args.files)?.into_iter().map(|object| (object, false));
-    let deleted = read_objects(&args.deleted)?.into_iter().map(|object| (object, true));
-    for (object, deleted) in applied.chain(deleted) {
-        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-        let proposal = if deleted {
-            Proposal::to_delete(object)
-        } else {
-            Proposal::of(object)
-        };
-        match proposal {
-            Some(proposal) => proposals.push(proposal),
-            None => drop(passed_over.insert(kind)),
+    let mut passed_over: BTreeMap<String, usize> = BTreeMap::new();
+    let mut malformed = Vec::new();
+    for (file, object) in read_objects(&args.files)? {
+        let shown = format!("{}: {}", file.display(), shown(&object));
+        match Proposal::of(object) {
+            Ok(proposal) => proposals.push(proposal),
+            Err(NoProposal::OtherKind(kind)) => *passed_over.entry(kind).or_default() += 1,
+            Err(NoProposal::Malformed(message)) => malformed.push(format!("{shown}: {message}")),
         }
     }
+    for (file, object) in read_objects(&args.deleted)? {
+        let shown = format!("{}: {}", file.display(), shown(&object));
+        match Proposal::to_delete(object) {
+            Ok(proposal) => proposals.push(proposal),
+            Err(NoProposal::OtherKind(kind)) => *passed_over.entry(kind).or_default() += 1,
+            // A change that mends it must pass.
+            Err(NoProposal::Malformed(message)) => note(&format!(
+                "{shown} was never taken by an API server, and cannot be deleted: {message}"
+            )),
+        }
+    }
+    if !malformed.is_empty() {
+        return Err(format!(
+            "not understood, and refused by the API server:\n  {}",
+            malformed.join("\n  ")
+        )
+        .into());
+    }
+    let kinds: Vec<String> = passed_over
+        .iter()
+        .map(|(kind, number)| format!("{number} {kind}"))
+        .collect();
+    let kinds = kinds.join(", ");
     if proposals.is_empty() {
-        let but = match passed_over.into_iter().collect::<Vec<_>>().join(", ") {
-            what if what.is_empty() => what,
-            what => format!(" (but: {what})"),
+        let but = if kinds.is_empty() {
+            kinds
+        } else {
+            format!(" (but: {kinds})")
         };
-        return Err(
-            format!("the files hold no SecurityBaseline, BaselineException or Namespace with a name{but}").into(),
-        );
+        return Err(format!("the files hold no SecurityBaseline, BaselineException or Namespace{but}").into());
+    }
+    if !kinds.is_empty() {
+        note(&format!("passed over, as nothing to the operator: {kinds}"));
     }
     Ok(proposals)
+}
+
+/// Tells something beside the answer.
+fn note(text: &str) {
+    eprintln!("{}: {}", called(), harmless(text));
+}
+
+/// An object by its kind and name, as far as it has them.
+fn shown(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match &object["metadata"]["name"] {
+        Value::Null => text(&object["kind"]),
+        name => format!("{}/{}", text(&object["kind"]), text(name)),
+    }
 }
 
 fn refusals(change: &Changed) -> impl Iterator<Item = String> {
@@ -168,7 +205,8 @@ async fn foreseen(snapshot: &Snapshot, look: bool) -> Result<BTreeMap<String, Fo
             progress.tell(&format!("looking at what runs in namespaces: {} of {count}", place + 1));
         }
         let foreseen = snapshot.foresee(&name, look).await;
-        let foreseen = foreseen.map_err(|error| format!("what runs in {name} could not be looked at: {error}"))?;
+        let foreseen =
+            foreseen.map_err(|error| format!("what runs in {name} could not be looked at: {}", with_causes(&error)))?;
         if let Some(foreseen) = foreseen {
             all.insert(name, foreseen);
         }

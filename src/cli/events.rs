@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::cluster::Connect;
+use super::names;
 use super::output::{Output, Table, harmless};
 use super::{Failure, Verdict, print};
 use crate::core::codes::Severity;
@@ -15,7 +16,7 @@ pub(super) struct Args {
     #[arg(short, long)]
     watch: bool,
     /// Only of this namespace. (What is about baselines is in `default`.)
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = names::namespace)]
     namespace: Option<String>,
     /// All namespaces. That is the default; it is here because kubectl has it.
     #[arg(short = 'A', long, conflicts_with = "namespace")]

@@ -8,6 +8,7 @@ use super::report::collect;
 use super::report::model::{ExceptionSummary, Finding};
 use super::{Failure, Verdict, print};
 use crate::core::codes::Severity;
+use crate::engine::snapshot::Scope;
 
 /// Arguments of `exceptions`.
 #[derive(Debug, clap::Args)]
@@ -61,7 +62,13 @@ pub(super) async fn exceptions(args: &Args) -> Result<Verdict, Failure> {
         }
     }
     let mut text = if table.is_empty() {
-        "There is no BaselineException.\n".to_owned()
+        match &snapshot.scope {
+            Scope::Only(names) if !snapshot.exceptions().is_empty() => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                format!("There is no BaselineException that is about {}.\n", names.join(" or "))
+            }
+            _ => "There is no BaselineException.\n".to_owned(),
+        }
     } else {
         table.text("")
     };

@@ -1,15 +1,19 @@
 //! `explain`: what holds in one namespace, and why.
 
 use super::cluster::Look;
+use super::names;
 use super::output::{Formatted, Paint, Table, harmless};
 use super::report::model::{ControlSummary, NamespaceSummary, Report};
 use super::report::{collect, table};
 use super::{Failure, Verdict, print};
+use crate::api::v1alpha1::{EffectiveValue, WaivedItem};
+use crate::core::object::RESERVED_PREFIX;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The namespace.
+    #[arg(value_parser = names::namespace)]
     namespace: String,
     #[command(flatten)]
     look: Look,
@@ -93,6 +97,32 @@ fn held_by(namespace: &NamespaceSummary) -> String {
     format!("  held by {}\n", harmless(&held))
 }
 
+/// What a value is, and that exceptions waive it.
+fn is(control: &ControlSummary, value: &EffectiveValue) -> String {
+    match control.waived.iter().find(|waived| covers(waived, value)) {
+        Some(WaivedItem { level: Some(level), .. }) => format!("{} (waived to {})", value.value, level.as_str()),
+        Some(_) => format!("{} (waived)", value.value),
+        None => value.value.clone(),
+    }
+}
+
+/// Whether a value is of what is waived: of the whole control, of the level of Pod Security, or of an object.
+fn covers(waived: &WaivedItem, value: &EffectiveValue) -> bool {
+    let Some(object) = &waived.object else {
+        return waived.level.is_none() || value.field == "enforce";
+    };
+    let Some((kind, name)) = object.split_once(&format!("/{RESERVED_PREFIX}")) else {
+        return false;
+    };
+    match value.field.as_str() {
+        "defaultDeny" => name == format!("default-deny-{}", value.value.to_lowercase()),
+        "allow" => name.strip_prefix("allow-") == Some(&value.value),
+        "role" => kind == "Role" && name == value.value,
+        "binding" => kind == "RoleBinding" && name == value.value,
+        field => field.split_once('/').is_some_and(|(item, _)| item == name),
+    }
+}
+
 fn explained_control(control: &ControlSummary, paint: Paint) -> String {
     let mode = match control.mode {
         crate::api::v1alpha1::Mode::Audit => "audited",
@@ -112,7 +142,7 @@ fn explained_control(control: &ControlSummary, paint: Paint) -> String {
         let less = less.collect::<Vec<_>>().join(", ");
         values.row([
             &*value.field,
-            &value.value,
+            &is(control, value),
             &value.baseline,
             if less.is_empty() { "-" } else { &less },
         ]);

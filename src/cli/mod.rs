@@ -10,6 +10,7 @@ mod events;
 mod exceptions;
 mod explain;
 mod generate;
+mod names;
 mod output;
 mod render;
 mod report;
@@ -153,7 +154,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(error) => {
-            tell(&error);
+            tell(&with_causes(error.as_ref()));
             ExitCode::from(2)
         }
     }
@@ -172,6 +173,18 @@ fn called() -> &'static str {
 fn stem() -> Option<String> {
     let path = PathBuf::from(std::env::args_os().next()?);
     Some(path.file_stem()?.to_str()?.to_owned())
+}
+
+/// An error with its causes, as far as it does not tell them itself.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
 }
 
 fn run_command(command: Command) -> Result<Verdict, Failure> {

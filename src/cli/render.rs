@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Done;
+use super::names;
 use crate::api::v1alpha1::{LabelSelector, Mode, NetworkPeer, NetworkPort, Protocol, SecurityBaselineSpec};
 use crate::controls::REGISTRY;
 use crate::core::exceptions::{Exception, waivers};
@@ -26,7 +27,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// The namespace to render for.
-    #[arg(short, long, value_name = "NAME", default_value = "example")]
+    #[arg(short, long, value_name = "NAME", default_value = "example", value_parser = names::namespace)]
     namespace: String,
     /// The namespace's labels. Without them the namespace counts as selected.
     #[arg(long, value_name = "KEY=VALUE,…", value_delimiter = ',', value_parser = label)]

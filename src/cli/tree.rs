@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::{Look, Namespaces};
+use super::names;
 use super::output::{Output, Paint, harmless};
-use super::report::collect;
+use super::report::collect::{self, doubts};
 use super::report::model::{Report, State};
 use super::{Failure, Verdict, print};
 use crate::core::plan::Plan;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{Snapshot, Unknown};
 
 /// Arguments of `tree`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this baseline.
+    #[arg(value_parser = names::object)]
     baseline: Option<String>,
     #[command(flatten)]
     look: Look,
@@ -48,7 +50,7 @@ fn grown(snapshot: &Snapshot, report: &Report, only: Option<&str>, paint: Paint)
         };
         for (place, baseline) in plan.baselines().iter().enumerate() {
             let its = leaves.entry(baseline.name.clone()).or_default();
-            its.insert(&namespace.name, objects(&plan, place));
+            its.insert(&namespace.name, objects(&plan, place, &snapshot.unknown));
         }
     }
     let mut text = String::new();
@@ -95,8 +97,14 @@ const fn branch(last: bool) -> &'static str {
     if last { "└─" } else { "├─" }
 }
 
-/// What a baseline is the owner of in a namespace.
-fn objects(plan: &Plan, place: usize) -> Leaves {
+/// What a baseline is the owner of in a namespace. Of what could not be seen, nothing is known.
+fn objects(plan: &Plan, place: usize, unknown: &[Unknown]) -> Leaves {
+    const UNKNOWN: &str = "unknown";
+    let doubted = |object: &str, reason: &str| unknown.iter().any(|u| doubts::doubted(u, object, reason));
+    let told = |object: &str, reason: &str| {
+        let reason = if doubted(object, reason) { UNKNOWN } else { reason };
+        reason.to_owned()
+    };
     let mut leaves = Leaves::new();
     let children = plan
         .effective
@@ -104,7 +112,10 @@ fn objects(plan: &Plan, place: usize) -> Leaves {
         .iter()
         .filter(|(_, askers)| askers.owner() == Some(place));
     for (id, _) in children {
-        leaves.insert(id.to_string(), String::new());
+        let object = id.to_string();
+        let unseen = unknown.iter().any(|unknown| doubts::hides(unknown, &object));
+        let what = if unseen { UNKNOWN } else { "" };
+        leaves.insert(object, what.to_owned());
     }
     for (key, askers) in &plan.effective.labels {
         if askers.owner() == Some(place) {
@@ -115,7 +126,7 @@ fn objects(plan: &Plan, place: usize) -> Leaves {
     for section in &plan.sections {
         for held in &section.held {
             if let Some(leaf) = leaves.get_mut(&held.object) {
-                held.reason.clone_into(leaf);
+                *leaf = told(&held.object, held.reason);
             }
         }
         for finding in &section.findings {
@@ -128,7 +139,7 @@ fn objects(plan: &Plan, place: usize) -> Leaves {
                     }
                 }
             } else if let Some(leaf) = leaves.get_mut(&finding.object) {
-                reason.clone_into(leaf);
+                *leaf = told(&finding.object, reason);
             }
         }
     }

@@ -191,6 +191,12 @@ fn parse_cidr(text: &str) -> Option<IpNet> {
     IpNet::new(address, length).ok().filter(|_| !mapped)
 }
 
+/// What a DNS label looks like, for a person who wrote another text.
+pub const DNS_LABEL: &str =
+    "write at most 63 lower-case letters, digits and '-', with a letter or digit at the beginning and the end";
+/// The same of a DNS subdomain.
+pub const DNS_SUBDOMAIN: &str = "write lower-case letters, digits, '-' and '.', with a letter or digit at the beginning and the end, and at most 253 in all";
+
 /// Whether a text is a DNS label (RFC 1123).
 pub fn is_dns_label(text: &str) -> bool {
     (1..=63).contains(&text.len())

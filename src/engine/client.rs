@@ -78,6 +78,31 @@ pub enum ConnectError {
     Cluster(#[from] kube::Error),
 }
 
+/// An API server that cannot be reached. What fails below tells why, and not where.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server at {server} could not be reached")]
+struct Unreached {
+    server: String,
+    source: BoxError,
+}
+
+impl Unreached {
+    /// An error of a request to this API server, which is named where it could not be reached.
+    fn of(server: &str, source: BoxError) -> BoxError {
+        let failed = source.downcast_ref::<hyper_util::client::legacy::Error>();
+        if failed.is_none_or(|error| !error.is_connect()) {
+            return source;
+        }
+        let server = server.to_owned();
+        Self { server, source }.into()
+    }
+}
+
+/// The API server's address.
+fn server(config: &Config) -> String {
+    config.cluster_url.to_string().trim_end_matches('/').to_owned()
+}
+
 /// Connects as kubectl does: by a kubeconfig that is named, else the environment's, else a pod's own.
 ///
 /// # Errors
@@ -101,7 +126,7 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result
         None => (Config::infer().await.map_err(kube::Error::InferConfig)?, None),
     };
     Ok(Connection {
-        server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
+        server: server(&config),
         namespace: config.default_namespace.clone(),
         context,
         // Nobody else is asked whether a person may do what they say.
@@ -133,7 +158,9 @@ fn of(mut config: Config, leadership: Arc<Leadership>, requests: Option<IntCount
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
     connector.set_read_timeout(Some(QUIET));
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let server = server(&config);
     let service = ServiceBuilder::new()
+        .map_err(move |error: BoxError| Unreached::of(&server, error))
         .layer_fn(move |inner| Fenced::new(inner, leadership.clone()))
         .timeout(HEAD)
         .option_layer(counted)

@@ -375,8 +375,8 @@ impl Config {
     }
 }
 
-/// Whether a text says stop. The line alone counts where the rest is not even YAML.
-fn says_stop(text: &str) -> bool {
+/// Whether the text of a configuration asks for the emergency stop, whatever else is wrong with it. The line alone counts where the rest is not even YAML.
+pub(super) fn says_stop(text: &str) -> bool {
     #[derive(Deserialize)]
     struct Only {
         stop: bool,

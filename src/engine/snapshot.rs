@@ -2,13 +2,14 @@
 //! the sinks of the watches into the operator's own index. So there is one planner, one merge and one judge, and a
 //! preview cannot say anything else than what the operator does.
 
+mod applied;
 mod change;
 mod files;
 mod foreseen;
 mod read;
 mod view;
 
-pub use change::{Changed, Proposal};
+pub use change::{Changed, NoProposal, Proposal};
 pub use files::{FileError, objects};
 pub use foreseen::{Foreseen, Loosening};
 pub use read::{ReadError, Scope, config_of};

@@ -11,15 +11,15 @@ use plugins::enforced;
 use rights::{needed, own_rights, rights};
 
 use super::model::{Check, Outcome};
-use crate::cli::Failure;
 use crate::api::KUBERNETES;
+use crate::cli::Failure;
 use crate::cli::cluster::{Connect, Progress};
 use crate::core::object::FIELD_MANAGER;
 use crate::engine::ask::{self, Seen};
 use crate::engine::client::Connection;
 use crate::engine::clock::SystemClock;
 use crate::engine::config::Config;
-use crate::engine::snapshot::{ReadError, Scope, Snapshot};
+use crate::engine::snapshot::{ReadError, Scope, Snapshot, config_of};
 
 /// The operator as it was found.
 struct Operator<'a> {
@@ -59,7 +59,7 @@ pub(super) async fn all(
     let kind = ("", "ServiceAccount", "serviceaccounts");
     let account = ask::object(&connection.client, kind, Some(namespace), operator.account()).await?;
     let there = matches!(account, Seen::There(_));
-    let (config, from) = connect.config(connection).await?;
+    let (config, configuration) = configuration(connection, connect).await?;
     let needed = needed(namespace, &config.cluster_dns.namespace)?;
     if pre && !there {
         checks.push(own_rights(connection, namespace, needed).await?);
@@ -69,7 +69,8 @@ pub(super) async fn all(
     if !pre {
         checks.push(running(&operator));
     }
-    checks.extend(facts(connection, (config, from), progress).await?);
+    checks.push(configuration);
+    checks.extend(facts(connection, config, progress).await?);
     checks.push(enforced(connection).await?);
     Ok(checks)
 }
@@ -114,7 +115,8 @@ async fn crds(connection: &Connection, pre: bool) -> Result<Vec<Check>, Failure>
             Seen::Absent if pre => (Outcome::Ok, "is not there yet".to_owned()),
             Seen::Absent => (
                 Outcome::Failed,
-                "is not there: install it with the chart or the kustomization of the operator (docs/install.md)".to_owned(),
+                "is not there: install it with the chart or the kustomization of the operator (docs/install.md)"
+                    .to_owned(),
             ),
             Seen::Hidden(why) => (Outcome::Unknown, format!("you may not get it: {why}")),
         };
@@ -153,12 +155,39 @@ fn running(operator: &Operator) -> Check {
     }
 }
 
+/// The operator's configuration, and what is to be said of it. Where it cannot be used, the other checks go by the defaults.
+async fn configuration(connection: &Connection, connect: &Connect) -> Result<(Config, Check), Failure> {
+    const NAME: &str = "Configuration";
+    const STOPS: &str = "the emergency stop is asked for: nothing is written but status and reports";
+    match config_of(&connection.client, &connect.operator_namespace, &connect.operator_name).await {
+        Ok((config, from)) => {
+            let check = if config.stop {
+                Check::new(NAME, Outcome::Warning, format!("{from}; stop is true: {STOPS}"))
+            } else {
+                Check::new(NAME, Outcome::Ok, format!("{from}; stop is false"))
+            };
+            Ok((config, check))
+        }
+        Err(ReadError::Config { place, error, stops }) => {
+            let config = Config {
+                own_namespace: connect.operator_namespace.clone(),
+                ..Config::default()
+            };
+            // The lines after it show the place in the text, which is no text for a row.
+            let error = error.to_string();
+            let error = error.lines().next().unwrap_or_default();
+            let but = if stops { format!(", but {STOPS}") } else { String::new() };
+            let message = format!(
+                "ConfigMap {place} cannot be used: {error}; mend it: an operator that starts with it ends at once. One that runs goes on with what it read before{but}. What follows is checked by the defaults"
+            );
+            Ok((config, Check::new(NAME, Outcome::Failed, message)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// What the operator finds of the cluster, as far as whoever asks may see it.
-async fn facts(
-    connection: &Connection,
-    (config, from): (Config, String),
-    progress: &Progress,
-) -> Result<Vec<Check>, Failure> {
+async fn facts(connection: &Connection, config: Config, progress: &Progress) -> Result<Vec<Check>, Failure> {
     let read = Snapshot::read(
         connection.client.clone(),
         config,
@@ -198,11 +227,6 @@ async fn facts(
         .map(|found| format!("found, in {} slices", found.len()));
     let no_endpoints = "not found: a baseline with allowKubernetesAPI is held back";
     let mut checks = vec![
-        Check::new(
-            "Configuration",
-            Outcome::Ok,
-            format!("{from}; stop is {}", snapshot.config().stop),
-        ),
         unless("Cluster DNS", "dns", dns, (Outcome::Warning, no_dns.to_owned())),
         unless(
             "API server's endpoints",

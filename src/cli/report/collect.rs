@@ -1,14 +1,14 @@
 //! From a snapshot to a report.
 
-mod doubts;
+pub(in crate::cli) mod doubts;
 
 use std::collections::BTreeMap;
 
 use doubts::Doubts;
 
 use super::model::{
-    API_VERSION, BaselineSummary, ControlSummary, DOCS, Drift, ExceptionSummary, Field, Finding, Holding, NamespaceSummary,
-    Report, Source, State, Summary, help,
+    API_VERSION, BaselineSummary, ControlSummary, DOCS, Drift, ExceptionSummary, Field, Finding, Holding,
+    NamespaceSummary, Report, Source, State, Summary, help,
 };
 use crate::api::v1alpha1::{ControlReport, ControlState, Mode, Note};
 use crate::controls::REGISTRY;

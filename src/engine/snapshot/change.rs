@@ -4,20 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Resource;
 use serde_json::{Value, json};
 
 use super::{MOST_ROUNDS, Snapshot};
-use crate::api::v1alpha1::{DeletionPolicy, FieldProblem, SecurityBaselineSpec};
+use crate::api::GROUP;
+use crate::api::v1alpha1::{DeletionPolicy, FieldProblem, SecurityBaseline};
 use crate::controls::REGISTRY;
 use crate::core::brake::Count;
-use crate::core::object::FIELD_MANAGER;
 use crate::core::plan::plan;
+use crate::core::validate::{DNS_LABEL, DNS_SUBDOMAIN, is_dns_label, is_dns_subdomain};
 use crate::core::world::Checked;
 use crate::engine::baselines;
 use crate::engine::facts::meta;
 use crate::engine::index::Last;
 use crate::engine::preflight;
 
+use super::applied::applied;
 use super::foreseen::Foreseen;
 
 /// The kinds that a change may be of.
@@ -29,17 +32,33 @@ pub struct Proposal {
     deleted: bool,
 }
 
+/// Why an object is no proposal.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoProposal {
+    /// It is of a kind that means nothing to the operator, or that is not for people to write.
+    #[error("{0} means nothing here")]
+    OtherKind(String),
+    /// The API server would not take it as it is. The text tells the mend.
+    #[error("{0}")]
+    Malformed(String),
+}
+
 impl Proposal {
     /// A proposal, if a change of this kind of object means anything to the operator.
-    pub fn of(object: Value) -> Option<Self> {
-        let named = !meta(&object, "name").is_empty();
-        let kind = object["kind"].as_str().unwrap_or_default();
+    ///
+    /// # Errors
+    /// When it does not, or when the object is one that the API server would not take.
+    pub fn of(object: Value) -> Result<Self, NoProposal> {
+        is_proposed(&object)?;
         let deleted = false;
-        (named && KINDS.contains(&kind)).then_some(Self { object, deleted })
+        Ok(Self { object, deleted })
     }
 
     /// A proposal to delete an object, likewise.
-    pub fn to_delete(object: Value) -> Option<Self> {
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn to_delete(object: Value) -> Result<Self, NoProposal> {
         let deleted = true;
         Self::of(object).map(|proposal| Self { deleted, ..proposal })
     }
@@ -52,6 +71,63 @@ impl Proposal {
     fn place(&self) -> (String, String) {
         (self.kind().to_owned(), meta(&self.object, "name").to_owned())
     }
+}
+
+/// Checks that an object is of a kind that may be proposed, and has what it is known by.
+fn is_proposed(object: &Value) -> Result<(), NoProposal> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let malformed = |message: String| Err(NoProposal::Malformed(message));
+    if version.split('/').next() == Some(GROUP) {
+        let served = SecurityBaseline::api_version(&());
+        if version != served {
+            return malformed(format!("{version} is not served: write apiVersion: {served}"));
+        }
+        // The operator alone writes reports.
+        if kind != "BaselineReport" && !KINDS.contains(&kind) {
+            return malformed(format!(
+                "{GROUP} has no such kind: write SecurityBaseline or BaselineException"
+            ));
+        }
+    }
+    let expected = if kind == "Namespace" {
+        "v1".into()
+    } else {
+        SecurityBaseline::api_version(&())
+    };
+    if !KINDS.contains(&kind) || version != expected {
+        return Err(NoProposal::OtherKind(kind.to_owned()));
+    }
+    named(object, kind).and_then(|()| described(object)).or_else(malformed)
+}
+
+/// Checks the name of an object. What YAML took for something else than a text is one in quotes.
+fn named(object: &Value, kind: &str) -> Result<(), String> {
+    let (good, such): (fn(&str) -> bool, _) = if kind == "Namespace" {
+        (is_dns_label, DNS_LABEL)
+    } else {
+        (is_dns_subdomain, DNS_SUBDOMAIN)
+    };
+    match &object["metadata"]["name"] {
+        Value::String(name) if good(name) => Ok(()),
+        Value::String(name) => Err(format!("metadata.name {name:?} is no name: {such}")),
+        Value::Null => Err("it has no metadata.name, without which it cannot be applied: give it one".to_owned()),
+        other => Err(format!("metadata.name is {other} and no text: write it in quotes")),
+    }
+}
+
+/// Checks the labels and annotations of an object: YAML takes some texts for something else there too.
+fn described(object: &Value) -> Result<(), String> {
+    for field in ["labels", "annotations"] {
+        for (key, value) in object["metadata"][field].as_object().into_iter().flatten() {
+            if !value.is_string() && !value.is_null() {
+                return Err(format!(
+                    "metadata.{field}[{key}] is {value} and no text: write it in quotes"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a proposal changes.
@@ -224,165 +300,60 @@ impl Snapshot {
     }
 }
 
-/// An object as it would be once it is applied: what the file says of spec, labels and annotations, and all else as it is.
-fn applied(before: Option<&Value>, file: &Value, now: &str) -> Value {
-    let name = meta(file, "name");
-    let mut after = before.cloned().unwrap_or_else(|| {
-        json!({
-            "apiVersion": file["apiVersion"],
-            "kind": file["kind"],
-            "metadata": {"name": name, "uid": format!("new-{name}"), "creationTimestamp": now, "generation": 1},
-        })
-    });
-    if file["kind"] == "Namespace" && before.is_none() {
-        after["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(name);
-    }
-    for key in before.map(|before| taken_off(before, file)).unwrap_or_default() {
-        if let Some(labels) = after["metadata"]["labels"].as_object_mut() {
-            labels.remove(&key);
-        }
-    }
-    for field in ["labels", "annotations"] {
-        for (key, value) in file["metadata"][field].as_object().into_iter().flatten() {
-            after["metadata"][field][key] = value.clone();
-        }
-    }
-    if file["kind"] != "Namespace" && !same_spec(file, &after) {
-        after["spec"] = file["spec"].clone();
-        if before.is_some() {
-            let generation = after["metadata"]["generation"].as_i64().unwrap_or_default();
-            after["metadata"]["generation"] = json!(generation + 1);
-        }
-    }
-    after
-}
-
-/// The annotation in which `kubectl apply` keeps what it applied last.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// The labels that an object loses when a file is applied that states them no longer: those that an apply put there. Who
-/// applied the file before is told from other appliers by the labels that it states; one alone is taken for that.
-fn taken_off(before: &Value, file: &Value) -> BTreeSet<String> {
-    let names = |labels: &Value| -> BTreeSet<String> {
-        let labels = labels.as_object().into_iter().flatten();
-        labels.map(|(key, _)| key.trim_start_matches("f:").to_owned()).collect()
-    };
-    let stated = names(&file["metadata"]["labels"]);
-    let last = before["metadata"]["annotations"][LAST_APPLIED].as_str();
-    let last: Value = last
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    let mut gone = names(&last["metadata"]["labels"]);
-    let managed = before["metadata"]["managedFields"].as_array();
-    let owned: Vec<(bool, BTreeSet<String>)> = managed
-        .into_iter()
-        .flatten()
-        .map(|entry| {
-            let applies = entry["operation"] == "Apply" && entry["manager"] != FIELD_MANAGER;
-            (applies, names(&entry["fieldsV1"]["f:metadata"]["f:labels"]))
-        })
-        .collect();
-    let alone = owned.iter().filter(|(applies, _)| *applies).count() == 1;
-    for (place, (applies, keys)) in owned.iter().enumerate() {
-        if *applies && (alone || !keys.is_disjoint(&stated)) {
-            // The API server keeps a label that somebody else states too.
-            let others = |key: &String| {
-                owned
-                    .iter()
-                    .enumerate()
-                    .any(|(other, (_, its))| other != place && its.contains(key))
-            };
-            gone.extend(keys.iter().filter(|key| !others(key)).cloned());
-        }
-    }
-    &gone - &stated
-}
-
-/// Whether two objects say the same, whatever was left out because it is a default.
-fn same_spec(file: &Value, there: &Value) -> bool {
-    let decoded = |object: &Value| serde_json::from_value::<SecurityBaselineSpec>(object["spec"].clone()).ok();
-    match (decoded(file), decoded(there)) {
-        (Some(a), Some(b)) => a == b,
-        _ => file["spec"] == there["spec"],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_applied_keeps_what_the_file_does_not_say() {
-        let there = json!({"kind": "SecurityBaseline", "metadata": {"name": "a", "uid": "u", "generation": 3, "annotations": {"x": "1"}},
-            "spec": {"namespaceSelector": {}, "mode": "Audit"}, "status": {"observedGeneration": 3}});
-        let same = json!({"kind": "SecurityBaseline", "metadata": {"name": "a"}, "spec": {"namespaceSelector": {}}});
-        assert_eq!(applied(Some(&there), &same, "now"), there);
-        let file = json!({"kind": "SecurityBaseline", "metadata": {"name": "a", "annotations": {"y": "2"}},
-            "spec": {"namespaceSelector": {}, "mode": "Enforce"}});
-        let after = applied(Some(&there), &file, "now");
-        assert_eq!(
-            (
-                &after["metadata"]["generation"],
-                &after["metadata"]["uid"],
-                &after["status"]
-            ),
-            (&json!(4), &json!("u"), &there["status"])
-        );
-        assert_eq!(after["metadata"]["annotations"], json!({"x": "1", "y": "2"}));
-    }
-
-    #[test]
-    fn a_label_goes_if_an_apply_put_it_there_and_states_it_no_longer() {
-        let applied_by = |manager: &str, operation: &str, keys: &[&str]| {
-            let keys: serde_json::Map<String, Value> = keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect();
-            json!({"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": {"f:labels": keys}}})
+    fn what_is_not_understood_is_refused_and_what_is_of_others_is_passed_over() {
+        let of = |version: &str, kind: &str, metadata: Value| {
+            Proposal::of(json!({"apiVersion": version, "kind": kind, "metadata": metadata})).err()
         };
-        let there = |managed: Value, last: Value| {
-            json!({"kind": "Namespace", "metadata": {"name": "a", "managedFields": managed, "annotations": {LAST_APPLIED: last.to_string()},
-                "labels": {"tenant": "yes", "team": "a", "by-hand": "1"}}})
-        };
-        let file = json!({"kind": "Namespace", "metadata": {"name": "a", "labels": {"team": "a"}}});
-        let left = |there: Value| applied(Some(&there), &file, "now")["metadata"]["labels"].clone();
-        let (all, without) = (
-            json!({"tenant": "yes", "team": "a", "by-hand": "1"}),
-            json!({"team": "a", "by-hand": "1"}),
-        );
-        let flux = applied_by("kustomize-controller", "Apply", &["tenant", "team"]);
-        let hand = applied_by("kubectl-label", "Update", &["by-hand"]);
-        let alone = applied_by("other", "Apply", &["tenant"]);
-        let operator = applied_by(FIELD_MANAGER, "Apply", &["tenant"]);
-        let said = json!({"metadata": {"labels": {"tenant": "yes"}}});
-        for (managed, last, expected) in [
-            (json!([flux, hand]), Value::Null, &without),
-            (json!([hand]), Value::Null, &all),
-            (json!([hand]), said, &without),
-            (json!([alone]), Value::Null, &without),
-            // Two that apply, of which this one is not the file's; who co-owns a label keeps it.
-            (
-                json!([alone, applied_by("kustomize-controller", "Apply", &["team"])]),
-                Value::Null,
-                &all,
-            ),
-            (
-                json!([flux, applied_by("kubectl-label", "Update", &["tenant"])]),
-                Value::Null,
-                &all,
-            ),
-            (json!([operator]), Value::Null, &all),
+        let (ours, named) = ("securitybaseline.dev/v1alpha1", json!({"name": "a"}));
+        for (version, kind) in [
+            (ours, "SecurityBaseline"),
+            (ours, "BaselineException"),
+            ("v1", "Namespace"),
         ] {
-            assert_eq!(left(there(managed.clone(), last)), *expected, "{managed}");
+            assert_eq!(of(version, kind, named.clone()), None, "{kind}");
         }
-    }
-
-    #[test]
-    fn what_is_new_is_as_the_api_server_would_make_it() {
-        let file = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "labels": {"x": "1"}}});
-        let after = applied(None, &file, "2026-01-01T00:00:00Z");
-        assert_eq!(
-            after["metadata"]["labels"],
-            json!({"kubernetes.io/metadata.name": "a", "x": "1"})
-        );
-        assert_eq!(after["metadata"]["creationTimestamp"], "2026-01-01T00:00:00Z");
-        assert!(Proposal::of(json!({"kind": "Secret", "metadata": {"name": "a"}})).is_none());
+        for (version, kind) in [
+            ("v1", "Secret"),
+            (ours, "BaselineReport"),
+            ("example.net/v1", "SecurityBaseline"),
+        ] {
+            let passed_over = Some(NoProposal::OtherKind(kind.to_owned()));
+            assert_eq!(of(version, kind, named.clone()), passed_over, "{version} {kind}");
+        }
+        for (version, kind, metadata, told) in [
+            (
+                "securitybaseline.dev/v1beta1",
+                "SecurityBaseline",
+                json!({"name": "a"}),
+                ours,
+            ),
+            (ours, "Securitybaseline", json!({"name": "a"}), "write SecurityBaseline"),
+            (ours, "SecurityBaseline", json!({"name": false}), "write it in quotes"),
+            (
+                ours,
+                "SecurityBaseline",
+                json!({"generateName": "a-"}),
+                "no metadata.name",
+            ),
+            (ours, "BaselineException", json!({"name": "Bad_Name"}), "lower-case"),
+            ("v1", "Namespace", json!({"name": "a.b"}), "lower-case"),
+            (
+                "v1",
+                "Namespace",
+                json!({"name": "a", "labels": {"tenant": true}}),
+                "metadata.labels[tenant] is true",
+            ),
+        ] {
+            let refused = of(version, kind, metadata);
+            assert!(
+                matches!(&refused, Some(NoProposal::Malformed(message)) if message.contains(told)),
+                "{refused:?}"
+            );
+        }
     }
 }

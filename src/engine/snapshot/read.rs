@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Snapshot, Unknown};
 use crate::engine::clock::Clock;
 use crate::engine::cluster::Source;
-use crate::engine::config::{Config, ConfigError};
+use crate::engine::config::{Config, ConfigError, says_stop};
 use crate::engine::facts::meta;
 use crate::engine::work::in_time;
 
@@ -64,8 +64,17 @@ pub enum ReadError {
     #[error("there is no namespace {0}")]
     NoNamespace(String),
     /// The operator's configuration cannot be used.
-    #[error("the operator's configuration in ConfigMap {0} cannot be used: {1}; state another one with --config")]
-    Config(String, ConfigError),
+    #[error(
+        "the operator's configuration in ConfigMap {place} cannot be used: {error}; state another one with --config"
+    )]
+    Config {
+        /// The ConfigMap, as namespace/name.
+        place: String,
+        /// What is wrong with it.
+        error: ConfigError,
+        /// Whether it asks for the emergency stop all the same.
+        stops: bool,
+    },
     /// A request failed.
     #[error("could not {what}: {source}")]
     Request {
@@ -109,7 +118,11 @@ pub async fn config_of(client: &Client, namespace: &str, name: &str) -> Result<(
     match found {
         Ok(object) => match object["data"][CONFIG_KEY].as_str() {
             Some(text) => {
-                let mut config = Config::parse(text, &name).map_err(|error| ReadError::Config(name.clone(), error))?;
+                let mut config = Config::parse(text, &name).map_err(|error| ReadError::Config {
+                    place: name.clone(),
+                    error,
+                    stops: says_stop(text),
+                })?;
                 namespace.clone_into(&mut config.own_namespace);
                 Ok((config, format!("ConfigMap {name}")))
             }

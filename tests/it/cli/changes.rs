@@ -185,6 +185,126 @@ async fn folders_are_taken_and_what_follows_a_file_of_objects_is_none_of_them() 
     assert_eq!(same.code, 0, "{}{}", same.out, same.err);
 }
 
+/// A folder with one good file, and these beside it.
+fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let good = ("good.yaml", baseline("yes").to_string());
+    let files = files.iter().map(|(name, text)| (*name, (*text).to_owned()));
+    for (name, text) in files.chain([good]) {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn what_is_ours_and_not_understood_is_an_error_that_names_the_file_and_the_mend() {
+    let there = list(vec![namespace("team-a", "yes"), baseline("yes")]);
+    let spec = "spec: {namespaceSelector: {}}";
+    for (version, kind, metadata, object, mend) in [
+        (
+            API,
+            "SecurityBaseline",
+            "{name: n}",
+            "SecurityBaseline/false",
+            "in quotes",
+        ),
+        (
+            API,
+            "Securitybaseline",
+            "{name: a}",
+            "Securitybaseline/a",
+            "write SecurityBaseline",
+        ),
+        (
+            API,
+            "SecurityBaseline",
+            "{generateName: a-}",
+            "SecurityBaseline",
+            "give it one",
+        ),
+        (
+            API,
+            "SecurityBaseline",
+            "{name: Bad_Name}",
+            "SecurityBaseline/Bad_Name",
+            "lower-case",
+        ),
+        (
+            "securitybaseline.dev/v1beta1",
+            "SecurityBaseline",
+            "{name: a}",
+            "SecurityBaseline/a",
+            API,
+        ),
+        ("v1", "Namespace", "{name: n}", "Namespace/false", "in quotes"),
+        (
+            "v1",
+            "Namespace",
+            "{name: a, labels: {tenant: y}}",
+            "Namespace/a",
+            "labels[tenant] is true and no text: write it in quotes",
+        ),
+    ] {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {metadata}\n{spec}\n");
+        let folder = folder_with(&[("bad.yaml", &text)]);
+        let here = folder.path().to_str().unwrap();
+        let ran = offline(&["diff", "--objects", arg(&there), "-f", here]).await;
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{text}{}", ran.err);
+        for told in [&format!("bad.yaml: {object}: "), mend] {
+            assert!(ran.err.contains(told), "{told}: {}", ran.err);
+        }
+        // It never was there to be deleted, and who mends it passes.
+        let good = written(&baseline("yes"));
+        let mended = offline(&["diff", "--objects", arg(&there), "-f", arg(&good), "--deleted", here]).await;
+        assert_eq!(mended.code, 0, "{text}{}", mended.err);
+        assert!(
+            mended.err.contains("never taken") && mended.err.contains(mend),
+            "{}",
+            mended.err
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_of_others_is_passed_over_and_counted() {
+    let there = list(vec![namespace("team-a", "yes"), baseline("yes")]);
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: a}\n";
+    let folder = folder_with(&[("a.yaml", secret), ("b.yaml", secret), ("c.yaml", role)]);
+    let ran = offline(&["diff", "--objects", arg(&there), "-f", folder.path().to_str().unwrap()]).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out.contains("It changes nothing.")
+            && ran
+                .err
+                .contains("passed over, as nothing to the operator: 1 Role, 2 Secret"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+}
+
+#[tokio::test]
+async fn what_is_waived_is_not_explained_as_if_it_held() {
+    let waived = json!([{"control": "podSecurity", "level": "baseline"},
+        {"control": "networkIsolation", "objects": ["NetworkPolicy/security-baseline-default-deny-ingress"]}]);
+    let mut wide = baseline("yes");
+    wide["spec"]["networkIsolation"]["defaultDeny"] = json!(["Ingress", "Egress"]);
+    let there = list(vec![namespace("team-a", "yes"), wide, exception(5, waived)]);
+    let ran = offline(&["explain", "team-a", "--objects", arg(&there), "--exit-zero"]).await;
+    for told in ["restricted (waived to baseline)", "Ingress (waived)", "Egress  "] {
+        assert!(ran.out.contains(told), "{told}: {}{}", ran.out, ran.err);
+    }
+    let other = offline(&["exceptions", "-n", "team-b", "--objects", arg(&there)]).await;
+    assert!(
+        other
+            .out
+            .contains("There is no BaselineException that is about team-b."),
+        "{}",
+        other.out
+    );
+}
+
 #[tokio::test]
 async fn a_name_that_does_something_on_a_terminal_is_shown_and_does_nothing() {
     let mut hostile = baseline("yes");
@@ -199,8 +319,8 @@ async fn a_name_that_does_something_on_a_terminal_is_shown_and_does_nothing() {
     ])
     .await;
     assert!(
-        ran.out.contains("a\u{fffd}[2Jb") && !ran.out.contains('\u{1b}'),
+        ran.err.contains("a\u{fffd}[2Jb") && !ran.err.contains('\u{1b}'),
         "{:?}",
-        ran.out
+        ran.err
     );
 }

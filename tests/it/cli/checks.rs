@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{arg, reader, run, written};
-use crate::stage::shared;
+use crate::stage::{Set, create, shared};
 use crate::support::ControlPlane;
 
 fn result<'a>(checks: &'a Value, name: &str) -> &'a Value {
@@ -40,6 +40,53 @@ async fn a_cluster_with_the_operators_rights_passes() {
     let ran = run(plane.admin_kubeconfig(), &["check"]).await;
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.out.contains("has no available replica"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_or_stops_all_is_told_beside_the_other_checks() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "config").await;
+    let check = async |namespace: &str, text: &str| {
+        let map = json!({"metadata": {"name": "security-baseline-operator"}, "data": {"config.yaml": text}});
+        create(&set.admin, "ConfigMap", Some(namespace), map).await.unwrap();
+        let args = ["check", "--pre", "--operator-namespace", namespace, "-o", "json"];
+        let ran = run(plane.admin_kubeconfig(), &args).await;
+        assert!(!ran.out.is_empty(), "{}", ran.err);
+        let checks = ran.json();
+        assert_eq!(result(&checks, "Kubernetes version")["result"], "Ok");
+        assert_eq!(result(&checks, "Cluster DNS")["result"], "Ok");
+        (ran.code, result(&checks, "Configuration").clone())
+    };
+    const STOPS: &str = "the emergency stop is asked for";
+    for (name, text, expected, told, stops) in [
+        (
+            "a",
+            "wrkers: 3",
+            "Failed",
+            &["wrkers", "goes on with what it read before"][..],
+            false,
+        ),
+        (
+            "b",
+            "wrkers: 3\nstop: true",
+            "Failed",
+            &["wrkers", "goes on with what it read before"],
+            true,
+        ),
+        ("c", "stop: true", "Warning", &["stop is true"], true),
+        ("d", "stop: false", "Ok", &["stop is false"], false),
+    ] {
+        let namespace = set.namespace(plane, name).await;
+        let (code, row) = check(&namespace, text).await;
+        assert_eq!(row["result"], expected, "{row}");
+        let message = row["message"].as_str().unwrap();
+        assert!(told.iter().all(|told| message.contains(told)), "{message}");
+        assert_eq!(message.contains(STOPS), stops, "{message}");
+        assert_eq!(message.lines().count(), 1, "a row is a line: {message}");
+        if expected == "Failed" {
+            assert_eq!(code, 1);
+        }
+    }
 }
 
 #[tokio::test]

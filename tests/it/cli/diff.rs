@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{arg, namespace_of, reader, run, written};
-use crate::stage::{LABEL, Set, create, delete, everything, grant, shared, writes_in};
+use crate::stage::{LABEL, Set, create, delete, everything, get, grant, shared, writes_in};
 
 fn baseline(set: &Set, spec: &Value) -> Value {
     let mut spec = spec.clone();
@@ -110,6 +110,39 @@ async fn a_change_that_loosens_is_called_that() {
         text.contains("It loosens 2 controls.") && text.contains("spec.hard.pods: \"10\" to \"20\""),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn what_a_person_wrote_beside_the_file_stays_when_the_file_is_applied_again() {
+    let (plane, _) = shared().await;
+    let reader = reader(plane).await;
+    let set = Set::new(plane, "beside").await;
+    let namespace = set.namespace(plane, "a").await;
+    let spec = json!({"mode": "Enforce", "networkIsolation": {"defaultDeny": ["Ingress"]}});
+    set.baseline(spec.clone()).await;
+    set.until_enforced(1).await;
+    let admin = plane.admin_kubeconfig();
+    for command in [&["suspend", &set.name][..], &["release", &set.name, &namespace]] {
+        let ran = run(admin, command).await;
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    }
+    let before = get(&set.admin, "SecurityBaseline", None, &set.name).await.unwrap();
+    let file = written(&baseline(&set, &spec));
+    let ran = run(&reader, &["diff", "-f", arg(&file)]).await;
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("It changes nothing."), "{}", ran.out);
+
+    set.baseline(spec).await;
+    let after = get(&set.admin, "SecurityBaseline", None, &set.name).await.unwrap();
+    assert_eq!(after["metadata"]["generation"], before["metadata"]["generation"]);
+    assert_eq!(after["spec"], before["spec"]);
+    assert_eq!(after["spec"]["suspend"], true);
+
+    // What the file states is another thing: it is written, and foreseen.
+    let stated = json!({"mode": "Enforce", "suspend": false, "networkIsolation": {"defaultDeny": ["Ingress"]}});
+    let file = written(&baseline(&set, &stated));
+    let ran = run(&reader, &["diff", "-f", arg(&file)]).await;
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
 }
 
 #[tokio::test]

@@ -144,6 +144,46 @@ async fn what_cannot_be_read_is_an_error_that_names_the_file() {
 }
 
 #[tokio::test]
+async fn a_text_that_is_no_name_is_refused_before_anything_is_asked() {
+    for (args, argument) in [
+        (&["suspend", "tenants?dryRun=All"][..], "<BASELINE>"),
+        (&["resume", "a/b"], "<BASELINE>"),
+        (&["confirm", "../a"], "<BASELINE>"),
+        (&["release", "a", "b?c"], "<NAMESPACES>"),
+        (&["release", "a#", "b"], "<BASELINE>"),
+        (&["explain", ""], "<NAMESPACE>"),
+        (&["tree", "A"], "[BASELINE]"),
+        (&["audit", "-n", ""], "--namespace"),
+        (&["events", "-n", "a.b"], "--namespace"),
+        (&["diff", "-f", "a.yaml", "-n", "A"], "--namespace"),
+        (&["render", "-f", "a.yaml", "-n", "A"], "--namespace"),
+        (&["check", "--operator-namespace", "a/b"], "--operator-namespace"),
+        (&["check", "--operator-name", "a?b"], "--operator-name"),
+    ] {
+        let ran = offline(args).await;
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);
+        for told in [argument, "it is no name: write "] {
+            assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_not_there_is_named_and_so_is_the_cause() {
+    let kubeconfig = written(&json!({"apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "a", "user": {}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]}));
+    for command in [&["audit"][..], &["suspend", "tenants"], &["check"], &["events"]] {
+        let ran = run(kubeconfig.path(), command).await;
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        for told in ["http://127.0.0.1:1 could not be reached", "Connection refused"] {
+            assert!(ran.err.contains(told), "{command:?}: {}", ran.err);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_configuration_that_is_stated_counts() {
     let config = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(config.path(), "excludedNamespaces: [team-*]").unwrap();

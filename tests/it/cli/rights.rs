@@ -116,6 +116,20 @@ async fn a_control_whose_objects_may_not_be_read_is_unknown_and_the_others_are_j
         }
     }
 
+    let tree = run(&kubeconfig, &["tree", &set.name, "-n", &namespace, "--exit-zero"]).await;
+    let roles: Vec<&str> = tree.out.lines().filter(|line| line.contains("Role")).collect();
+    assert!(
+        !roles.is_empty() && roles.iter().all(|line| line.ends_with(" unknown")),
+        "{}",
+        tree.out
+    );
+    assert!(
+        tree.out
+            .contains("NetworkPolicy/security-baseline-default-deny-ingress Missing"),
+        "{}",
+        tree.out
+    );
+
     // To a pipeline that reads JUnit, that is an error and no failure.
     let ran = run(&kubeconfig, &["report", "-n", &namespace, "-o", "junit", "--exit-zero"]).await;
     let read = quick_junit::Report::deserialize_from_str(&ran.out).unwrap();

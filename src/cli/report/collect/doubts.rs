@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::cli::report::model::{ControlSummary, Finding, State, UnknownRight};
+use crate::cli::report::model::{ControlSummary, State, UnknownRight};
 use crate::controls;
+use crate::core::object::ChildKind;
 use crate::engine::snapshot::Unknown;
 
 /// What could not be seen, and what depends on it.
@@ -22,21 +23,12 @@ impl<'a> Doubts<'a> {
     /// Takes out of a control what is said only since something was not seen, and notes that.
     pub(super) fn about(&mut self, namespace: &str, control: &mut ControlSummary) {
         for (unknown, affects) in &mut self.unknown {
-            let doubted = match unknown.source {
-                // Held only since it was not seen.
-                "dns" | "node-local-dns" => of_egress(control, "DNSNotFound"),
-                "api-server" => of_egress(control, "APIServerNotFound"),
-                "grantable" => take_out(control, |f| ["GrantRefused", "RoleHeld"].contains(&f.reason.as_str())),
-                plural => {
-                    let Some(kind) = controls::kinds().into_iter().find(|kind| kind.plural == plural) else {
-                        continue;
-                    };
-                    let prefix = format!("{}/", kind.kind);
-                    take_out(control, |f| f.object.starts_with(&prefix));
-                    unknown.section() == Some(control.name.as_str())
-                }
-            };
-            if doubted {
+            let before = control.findings.len();
+            control
+                .findings
+                .retain(|found| !doubted(unknown, &found.object, &found.reason));
+            let unseen = kind_of(unknown).is_some() && unknown.section() == Some(control.name.as_str());
+            if unseen || before != control.findings.len() {
                 affects.insert(format!("{} in {namespace}", control.name));
                 control.state = State::Unknown;
             }
@@ -78,16 +70,29 @@ impl<'a> Doubts<'a> {
     }
 }
 
-/// Takes out what was held for this reason, and what differs in the policy that depends on it.
-fn of_egress(control: &mut ControlSummary, reason: &str) -> bool {
-    const EGRESS: &str = "NetworkPolicy/security-baseline-default-deny-egress";
-    take_out(control, |f| {
-        f.reason == reason || f.object == EGRESS && f.reason != "Missing" && f.reason != "Deleted"
-    })
+/// Whether what is said of an object is said only since something was not seen.
+pub(in crate::cli) fn doubted(unknown: &Unknown, object: &str, reason: &str) -> bool {
+    match unknown.source {
+        // Held only since it was not seen.
+        "dns" | "node-local-dns" => of_egress(object, reason, "DNSNotFound"),
+        "api-server" => of_egress(object, reason, "APIServerNotFound"),
+        "grantable" => ["GrantRefused", "RoleHeld"].contains(&reason),
+        _ => hides(unknown, object),
+    }
 }
 
-fn take_out(control: &mut ControlSummary, doubted: impl Fn(&Finding) -> bool) -> bool {
-    let before = control.findings.len();
-    control.findings.retain(|finding| !doubted(finding));
-    before != control.findings.len()
+/// Whether an object, shown as kind/name, is of a kind that could not be seen.
+pub(in crate::cli) fn hides(unknown: &Unknown, object: &str) -> bool {
+    kind_of(unknown).is_some_and(|kind| object.split('/').next() == Some(kind.kind))
+}
+
+/// The kind of objects that could not be seen, if it is one of those that the operator creates.
+fn kind_of(unknown: &Unknown) -> Option<&'static ChildKind> {
+    controls::kinds().into_iter().find(|kind| kind.plural == unknown.source)
+}
+
+/// Whether this is held for a reason, or is what differs in the policy that depends on it.
+fn of_egress(object: &str, reason: &str, held: &str) -> bool {
+    const EGRESS: &str = "NetworkPolicy/security-baseline-default-deny-egress";
+    reason == held || object == EGRESS && reason != "Missing" && reason != "Deleted"
 }
