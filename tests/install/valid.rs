@@ -151,8 +151,14 @@ async fn every_value_reaches_what_it_is_about() {
     for (key, value) in [
         ("interval", serde_json::json!("30s")),
         ("scrapeTimeout", "20s".into()),
-        ("relabelings", serde_json::json!([{"targetLabel": "zone", "replacement": "a"}])),
-        ("metricRelabelings", serde_json::json!([{"action": "labeldrop", "regex": "instance"}])),
+        (
+            "relabelings",
+            serde_json::json!([{"targetLabel": "zone", "replacement": "a"}]),
+        ),
+        (
+            "metricRelabelings",
+            serde_json::json!([{"action": "labeldrop", "regex": "instance"}]),
+        ),
     ] {
         assert_eq!(scraped[key], value, "{key}");
     }

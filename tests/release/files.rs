@@ -14,14 +14,22 @@ pub fn made(variable: &str) -> PathBuf {
 /// What a command prints.
 pub fn output(command: &mut Command) -> String {
     let ran = command.output().unwrap();
-    assert!(ran.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    assert!(
+        ran.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
     String::from_utf8(ran.stdout).unwrap()
 }
 
 /// The files of an archive.
 fn listed(archive: &Path) -> BTreeSet<String> {
     let names = output(Command::new("tar").arg("--list").arg("--file").arg(archive));
-    names.lines().filter(|name| !name.ends_with('/')).map(ToOwned::to_owned).collect()
+    names
+        .lines()
+        .filter(|name| !name.ends_with('/'))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// The one file of a release whose name ends so.
@@ -42,9 +50,16 @@ fn json(path: &Path) -> Value {
 #[test]
 fn the_sums_are_those_of_the_files_and_of_all_of_them() {
     let release = made("RELEASE");
-    output(Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(&release));
+    output(
+        Command::new("sha256sum")
+            .args(["--check", "--strict", "SHA256SUMS"])
+            .current_dir(&release),
+    );
     let sums = std::fs::read_to_string(release.join("SHA256SUMS")).unwrap();
-    let summed: BTreeSet<_> = sums.lines().map(|line| line.split("  ").nth(1).unwrap().to_owned()).collect();
+    let summed: BTreeSet<_> = sums
+        .lines()
+        .map(|line| line.split("  ").nth(1).unwrap().to_owned())
+        .collect();
     let there: BTreeSet<_> = std::fs::read_dir(&release)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -60,7 +75,12 @@ fn another_checkout_gives_the_same_files_and_the_same_image_to_the_byte() {
     assert_eq!(sums(made("RELEASE")), sums(again.join("release-files")));
     let image = |folder: PathBuf| {
         let archive = folder.join("security-baseline-operator.tar");
-        output(Command::new("tar").args(["--extract", "--to-stdout", "--file"]).arg(archive).arg("index.json"))
+        output(
+            Command::new("tar")
+                .args(["--extract", "--to-stdout", "--file"])
+                .arg(archive)
+                .arg("index.json"),
+        )
     };
     assert_eq!(image(made("IMAGE")), image(again.join("image")));
 }
@@ -76,7 +96,13 @@ fn the_executables_run_anywhere_and_carry_the_notices_of_others() {
         for file in [name, "LICENSE", "THIRD-PARTY.txt"] {
             assert!(files.contains(file), "{}: {files:?}", archive.display());
         }
-        output(Command::new("tar").arg("--extract").arg("--file").arg(&archive).current_dir(folder.path()));
+        output(
+            Command::new("tar")
+                .arg("--extract")
+                .arg("--file")
+                .arg(&archive)
+                .current_dir(folder.path()),
+        );
         let said = output(Command::new(folder.path().join(name)).arg("--version").env_clear());
         assert!(said.ends_with(concat!(env!("CARGO_PKG_VERSION"), "\n")), "{said}");
     }
@@ -107,7 +133,10 @@ fn the_sbom_names_what_is_linked_and_under_which_licence() {
             assert!(lock.contains(&locked), "{locked}");
         }
     }
-    assert!(components.iter().any(|component| component["name"] == "glibc"), "it is linked statically");
+    assert!(
+        components.iter().any(|component| component["name"] == "glibc"),
+        "it is linked statically"
+    );
 }
 
 #[test]
@@ -115,12 +144,18 @@ fn everything_that_a_release_page_carries_is_there() {
     let chart = listed(&ending(concat!("operator-", env!("CARGO_PKG_VERSION"), ".tgz")));
     assert!(chart.contains("security-baseline-operator/Chart.yaml"), "{chart:?}");
     let schemas = listed(&ending("crd-schemas.tar.gz"));
-    assert!(schemas.iter().any(|name| name.contains("securitybaseline_v1alpha1")), "{schemas:?}");
+    assert!(
+        schemas.iter().any(|name| name.contains("securitybaseline_v1alpha1")),
+        "{schemas:?}"
+    );
     let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/install.yaml");
     let same = std::fs::read(ending("install.yaml")).unwrap() == std::fs::read(install).unwrap();
     assert!(same, "install.yaml is the one of the repository");
     let krew = std::fs::read_to_string(ending("security-baseline.yaml")).unwrap();
     let sums = std::fs::read_to_string(ending("SHA256SUMS")).unwrap();
-    let plugin = sums.lines().find(|line| line.ends_with("kubectl-security_baseline-linux-amd64.tar.gz")).unwrap();
+    let plugin = sums
+        .lines()
+        .find(|line| line.ends_with("kubectl-security_baseline-linux-amd64.tar.gz"))
+        .unwrap();
     assert!(krew.contains(plugin.split(' ').next().unwrap()), "{krew}");
 }

@@ -18,7 +18,13 @@ fn unpacked(folder: &Path) -> PathBuf {
         std::fs::create_dir(folder).unwrap();
     }
     let tar = made("IMAGE").join("security-baseline-operator.tar");
-    output(Command::new("tar").arg("--extract").arg("--file").arg(tar).current_dir(&archive));
+    output(
+        Command::new("tar")
+            .arg("--extract")
+            .arg("--file")
+            .arg(tar)
+            .current_dir(&archive),
+    );
     let blob = |digest: &str| archive.join("blobs").join(digest.replace(':', "/"));
     let read = |path: PathBuf| -> serde_json::Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
     let index = read(archive.join("index.json"));
@@ -29,7 +35,13 @@ fn unpacked(folder: &Path) -> PathBuf {
     assert_eq!(config["config"]["User"], "65532:65532");
     assert_eq!(config["config"]["Entrypoint"], json!(["/security-baseline-operator"]));
     let layer = blob(layers[0]["digest"].as_str().unwrap());
-    output(Command::new("tar").arg("--extract").arg("--file").arg(layer).current_dir(&root));
+    output(
+        Command::new("tar")
+            .arg("--extract")
+            .arg("--file")
+            .arg(layer)
+            .current_dir(&root),
+    );
     root
 }
 
@@ -38,7 +50,11 @@ fn from_root(root: &Path, folder: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let program = folder.join("run");
     let script = file("tests/release/in-image.sh");
-    let text = format!("#!/bin/sh\nROOT='{}' exec '{}' \"$@\"\n", root.display(), script.display());
+    let text = format!(
+        "#!/bin/sh\nROOT='{}' exec '{}' \"$@\"\n",
+        root.display(),
+        script.display()
+    );
     std::fs::write(&program, text).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     program
@@ -46,7 +62,10 @@ fn from_root(root: &Path, folder: &Path) -> PathBuf {
 
 #[tokio::test]
 async fn the_image_enforces_as_nobody_from_a_read_only_root_with_what_its_pod_has() {
-    assert!(rustix::process::geteuid().is_root(), "this mounts the image: run it as root");
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this mounts the image: run it as root"
+    );
     let folder = tempfile::tempdir().unwrap();
     let root = unpacked(folder.path());
     let program = from_root(&root, folder.path());

@@ -78,7 +78,11 @@ fn the_timeline_of_drift_has_a_lane_for_each_who_claims_it_and_a_dot_tells_what_
     browser.run("document.querySelector('.timeline .lane[aria-label$=helm] button').click()");
     let told = browser.run("return document.querySelector('#panel-drift [role=status]').textContent");
     let told = told.as_str().unwrap();
-    for part in ["team-", "NetworkPolicy/security-baseline-default-deny-ingress", "claimed by helm"] {
+    for part in [
+        "team-",
+        "NetworkPolicy/security-baseline-default-deny-ingress",
+        "claimed by helm",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
 }

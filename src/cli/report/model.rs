@@ -16,7 +16,11 @@ pub const DOCS: &str = "https://example.com/security-baseline-operator/docs";
 
 /// Where a code is explained, of the documentation that is read there; the page has an anchor for each.
 pub fn help(docs: &str, code: &str) -> String {
-    format!("{}/reference/findings.md#{}", docs.trim_end_matches('/'), code.to_lowercase())
+    format!(
+        "{}/reference/findings.md#{}",
+        docs.trim_end_matches('/'),
+        code.to_lowercase()
+    )
 }
 
 /// The posture of a cluster at one moment, worked out by the operator's own planner.

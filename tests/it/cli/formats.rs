@@ -138,7 +138,15 @@ fn sarif_schema() -> Value {
 async fn the_links_of_findings_lead_to_where_the_documentation_is_said_to_be() {
     let file = written(&cluster());
     let at = async |format| {
-        let args = ["report", "-o", format, "--objects", arg(&file), "--docs-url", "https://docs.example.net/sb/"];
+        let args = [
+            "report",
+            "-o",
+            format,
+            "--objects",
+            arg(&file),
+            "--docs-url",
+            "https://docs.example.net/sb/",
+        ];
         run(Path::new("/dev/null"), &args).await.json()
     };
     let page = "https://docs.example.net/sb/reference/findings.md#sb-";
@@ -148,7 +156,13 @@ async fn the_links_of_findings_lead_to_where_the_documentation_is_said_to_be() {
             assert!(link.as_str().unwrap().starts_with(page), "{link}");
         }
     };
-    let helps = |list: &Value| list.as_array().unwrap().iter().map(|f| f["help"].clone()).collect::<Vec<_>>();
+    let helps = |list: &Value| {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|f| f["help"].clone())
+            .collect::<Vec<_>>()
+    };
     let told = at("json").await;
     let namespaces = told["namespaces"].as_array().unwrap().iter();
     let controls = namespaces.clone().flat_map(|n| n["controls"].as_array().unwrap());
@@ -156,7 +170,12 @@ async fn the_links_of_findings_lead_to_where_the_documentation_is_said_to_be() {
     let with_findings = namespaces.chain(controls).chain(others.into_iter().flatten());
     led(with_findings.flat_map(|of| helps(&of["findings"])).collect());
     let rules = at("sarif").await["runs"][0]["tool"]["driver"]["rules"].clone();
-    led(rules.as_array().unwrap().iter().map(|rule| rule["helpUri"].clone()).collect());
+    led(rules
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["helpUri"].clone())
+        .collect());
 }
 
 #[tokio::test]

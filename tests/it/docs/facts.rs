@@ -24,7 +24,11 @@ fn paths(prefix: &str, value: &Value, found: &mut Vec<String>) {
         // The configuration has a page of its own, and securityContexts are Kubernetes'.
         Some(keys) if !keys.is_empty() && !prefix.ends_with("ontext") && !["resources", "config"].contains(&prefix) => {
             for (key, value) in keys {
-                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                let path = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
                 paths(&path, value, found);
             }
         }
@@ -40,13 +44,18 @@ fn every_value_of_the_chart_is_in_the_table_of_values() {
     let page = Page::read("docs/install.md");
     let rows: Vec<&str> = page.text.lines().filter(|line| line.starts_with("| `")).collect();
     for path in stated.iter().filter(|path| !path.starts_with("nodeSelector.")) {
-        let (section, key) = path.rsplit_once('.').map_or(("", path.as_str()), |(section, key)| (section, key));
+        let (section, key) = path
+            .rsplit_once('.')
+            .map_or(("", path.as_str()), |(section, key)| (section, key));
         let section = section.split('.').next().unwrap();
         let named = |row: &&str| {
             row.contains(&format!("`{path}`"))
                 || (row.starts_with(&format!("| `{section}.")) && row.contains(&format!(".{key}`")))
         };
-        assert!(rows.iter().any(|row| named(&row)), "docs/install.md does not tell of the value {path}");
+        assert!(
+            rows.iter().any(|row| named(&row)),
+            "docs/install.md does not tell of the value {path}"
+        );
     }
 }
 
@@ -63,7 +72,10 @@ fn the_page_of_versions_says_what_is_tested_with() {
         .unwrap();
     assert_eq!(oldest, format!("1.{}", KUBERNETES.start()), "what `check` says");
     let newest = version("tests/controlplane/go.mod", "k8s.io/kubernetes");
-    assert!(newest.starts_with(&format!("1.{}.", KUBERNETES.end())), "what `check` says");
+    assert!(
+        newest.starts_with(&format!("1.{}.", KUBERNETES.end())),
+        "what `check` says"
+    );
     let cargo = std::fs::read_to_string(file("Cargo.toml")).unwrap();
     let rust = cargo
         .split("rust-version = \"")

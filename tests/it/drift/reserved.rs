@@ -57,7 +57,9 @@ async fn what_a_tenant_put_under_a_reserved_name_is_told_in_audit_and_kept_in_th
         // Of what was created a moment ago a first report may not know yet.
         .report_until(&namespace, "tells what has the names of ours", |r| {
             condition(r, "Ready")["reason"] == "Drifted"
-                && [&policy_id, &binding_id].iter().all(|id| reason(r, id) == ["NameTaken"])
+                && [&policy_id, &binding_id]
+                    .iter()
+                    .all(|id| reason(r, id) == ["NameTaken"])
         })
         .await;
     assert!(reason(&report, &namespace_id).contains(&"NameTaken"));

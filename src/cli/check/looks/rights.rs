@@ -76,8 +76,9 @@ pub(super) async fn rights(
     const NAME: &str = "The operator's rights";
     let (namespace, name) = (operator.namespace, operator.account());
     if *account == Seen::Absent {
-        let message =
-            format!("there is no ServiceAccount {namespace}/{name}: install it with the chart or the kustomization of the operator (docs/install.md)");
+        let message = format!(
+            "there is no ServiceAccount {namespace}/{name}: install it with the chart or the kustomization of the operator (docs/install.md)"
+        );
         return Ok(Check::new(NAME, Outcome::Failed, message));
     }
     let count = needed.len();
