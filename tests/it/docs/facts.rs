@@ -53,7 +53,7 @@ fn every_value_of_the_chart_is_in_the_table_of_values() {
                 || (row.starts_with(&format!("| `{section}.")) && row.contains(&format!(".{key}`")))
         };
         assert!(
-            rows.iter().any(|row| named(&row)),
+            rows.iter().any(named),
             "docs/install.md does not tell of the value {path}"
         );
     }
