@@ -97,9 +97,14 @@ impl PolicyReports {
         *self.listed.borrow()
     }
 
-    /// The name of the watch of the form that is written, and how it is.
-    pub fn watch(&self) -> Option<(&'static str, Arc<Progress>)> {
-        self.watch.lock().clone()
+    /// The watches of all forms by their names, and how that of the form that is written is.
+    pub fn watches(&self) -> impl Iterator<Item = (&'static str, Option<Arc<Progress>>)> {
+        let watch = self.watch.lock().clone();
+        FORMS.iter().map(move |form| {
+            let name = form.watched().name;
+            let its = watch.as_ref().filter(|(written, _)| *written == name);
+            (name, its.map(|(_, progress)| progress.clone()))
+        })
     }
 
     fn forget_all(&self) {

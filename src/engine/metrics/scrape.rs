@@ -28,13 +28,21 @@ pub fn take(context: &Context, watches: &[(&'static str, bool, Arc<Progress>)]) 
         let oldest = context.queue.oldest(lane).as_secs_f64();
         metrics.oldest.with_label_values(&[lane.as_str()]).set(oldest);
     }
-    // The kind of policy reports comes and goes, and its watch with it.
-    metrics.watch_up.reset();
-    let reports = context.policy_reports.watch().map(|(name, watch)| (name, false, watch));
-    for (name, needed, progress) in watches.iter().cloned().chain(reports) {
+    let tell = |name: &str, needed: bool, progress: &Progress| {
         let up = i64::from(progress.is_listed() && !progress.is_broken());
         let needed = if needed { "true" } else { "false" };
         metrics.watch_up.with_label_values(&[name, needed]).set(up);
+    };
+    for (name, needed, progress) in watches {
+        tell(name, *needed, progress);
+    }
+    // The kind of policy reports comes and goes, and its watch with it. (Two may ask for the metrics at a time: what is up
+    // is never taken away, not even for a moment.)
+    for (name, progress) in context.policy_reports.watches() {
+        match progress {
+            Some(progress) => tell(name, false, &progress),
+            None => drop(metrics.watch_up.remove_label_values(&[name, "false"])),
+        }
     }
     let index = context.index.lock();
     // A replica that stands by judges no namespace, and so knows nothing of how they stand.
