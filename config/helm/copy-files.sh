@@ -28,6 +28,7 @@ copy crds crds/*.yaml
 copy rbac config/rbac/*.yaml
 copy admission config/admission/*.yaml
 copy manager config/manager/config.yaml
+copy pod-security-labels config/components/pod-security-labels/*.yaml
 copy network-policy config/components/network-policy/*.yaml
 if [[ -d config/prometheus ]]; then
   mapfile -t monitoring < <(grep --recursive --files-with-matches --extended-regexp '^kind: (ServiceMonitor|PrometheusRule)$' config/prometheus | LC_ALL=C sort)

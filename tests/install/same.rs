@@ -59,6 +59,7 @@ async fn the_same_choices_are_the_same_objects_in_the_chart_and_in_a_kustomizati
 image: {repository: registry.example.com/sbo, tag: v9}
 bindableClusterRoles: [view, edit]
 networkPolicy: {enabled: true}
+admission: {podSecurityLabels: true}
 config: {workers: 7, brake: {percent: 20}, excludedNamespaces: [kube-*], exceptions: {maxDuration: 168h}}
 nodeSelector: {disktype: ssd}
 ",
@@ -68,7 +69,7 @@ nodeSelector: {disktype: ssd}
     let mut kustomize = kustomized(
         r#"
 resources: [../config/default]
-components: [../config/components/network-policy]
+components: [../config/components/network-policy, ../config/components/pod-security-labels]
 images: [{name: security-baseline-operator, newName: registry.example.com/sbo, newTag: v9}]
 patches:
 - target: {kind: ClusterRole, name: "security-baseline-operator:bind"}

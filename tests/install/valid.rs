@@ -32,6 +32,7 @@ extraEnv: [{name: HTTPS_PROXY, value: "http://proxy.example.com:3128"}]
 extraVolumes: [{name: ca, configMap: {name: ca}}]
 extraVolumeMounts: [{name: ca, mountPath: /etc/ssl/certs, readOnly: true}]
 podDisruptionBudget: {enabled: true, minAvailable: 50%}
+admission: {podSecurityLabels: true}
 networkPolicy: {enabled: true, metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], apiServer: {cidrs: [10.0.0.1/32], ports: [6443]}}
 serviceMonitor: {enabled: true, renderMode: alwaysRender, additionalLabels: {release: prometheus}, interval: 30s, scrapeTimeout: 20s, relabelings: [{targetLabel: zone, replacement: a}], metricRelabelings: [{action: labeldrop, regex: instance}]}
 prometheusRule: {enabled: true, renderMode: alwaysRender, additionalLabels: {release: prometheus}, runbookURL: "https://wiki.example.org/runbooks/"}
@@ -172,6 +173,11 @@ async fn every_value_reaches_what_it_is_about() {
     assert_eq!(pod["metadata"]["annotations"]["example.com/scrape"], "yes");
     // The DNS Role is where DNS is; the exceptions' limit is the operator's own; the policy knows the ServiceAccount.
     assert!(all.contains_key("Role openshift-dns/security-baseline:operator-dns"));
+    let labels = &all["ValidatingAdmissionPolicy /security-baseline-pod-security-labels"]["spec"]["matchConditions"][0];
+    assert_eq!(
+        labels["expression"],
+        "request.userInfo.username != 'system:serviceaccount:security-baseline-system:posture-operator'"
+    );
     let limit = &all["ValidatingAdmissionPolicy /security-baseline-exception-expiry"]["spec"]["variables"][0];
     assert_eq!(limit["expression"], "duration('168h')");
     assert!(text.contains("'system:serviceaccount:security-baseline-system:posture-operator'"));

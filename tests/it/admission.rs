@@ -1,6 +1,7 @@
 //! What the API server takes and refuses, and what people see with kubectl.
 
 mod files;
+mod labels;
 pub mod refusals;
 
 use kube::api::{DynamicObject, PostParams};

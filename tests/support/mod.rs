@@ -22,6 +22,7 @@ mod access;
 pub mod audit;
 mod blocks;
 mod http;
+mod label_policy;
 mod launcher;
 mod logs;
 mod manifests;

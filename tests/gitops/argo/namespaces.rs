@@ -157,6 +157,45 @@ async fn without_them_self_heal_writes_the_weaker_label_again_and_again_and_the_
 }
 
 #[tokio::test]
+async fn where_lower_labels_are_refused_self_heal_never_weakens_a_level_and_the_application_says_why() {
+    let play = play("refused").await;
+    let agreeing = play.in_git().replace("privileged", "baseline");
+    play.argo.commit(&[("namespace.yaml", agreeing)]);
+    play.argo.application("tenants", &json!({})).await;
+    play.held().await;
+    play.argo.until_synced("tenants").await;
+    play.plane.refuse_lower_labels(&play.namespace).await.unwrap();
+    let since = play.recorder.version().await.unwrap();
+    // Something else of the same commit is synced all the same.
+    play.argo
+        .commit(&[("namespace.yaml", play.in_git()), play.something("other")]);
+    play.argo.refresh("tenants").await;
+    let failed = play
+        .argo
+        .until("tenants", "says that it was refused", |a| {
+            let message = a["status"]["operationState"]["message"].as_str().unwrap_or_default();
+            message.contains("a security baseline enforces")
+                || a["status"]["operationState"]["syncResult"]["resources"]
+                    .to_string()
+                    .contains("a security baseline enforces")
+        })
+        .await;
+    println!("{}", failed["status"]["operationState"]);
+    play.at_rest().await;
+    assert_eq!(play.levels(since).await.values(), Vec::<&str>::new());
+    // Mended in Git, it is synced.
+    let mut quiet: Value = serde_saphyr::from_str(&play.in_git()).unwrap();
+    quiet["metadata"]["labels"].as_object_mut().unwrap().remove(ENFORCE);
+    play.argo
+        .commit(&[("namespace.yaml", quiet.to_string()), play.something("other")]);
+    play.argo.refresh("tenants").await;
+    play.argo.until_synced("tenants").await;
+    play.set.present("ConfigMap", &play.namespace, "other").await;
+    play.held().await;
+    play.at_rest().await;
+}
+
+#[tokio::test]
 async fn managed_namespace_metadata_is_left_alone_where_it_says_nothing_of_pod_security() {
     let play = play("managed").await;
     play.argo.commit(&[play.something("some")]);

@@ -92,3 +92,39 @@ async fn a_weaker_label_or_another_version_in_git_is_written_once_an_interval_re
         delete(&set.admin, "SecurityBaseline", None, &set.name).await;
     }
 }
+
+#[tokio::test]
+async fn where_lower_labels_are_refused_git_neither_weakens_nor_loops_and_its_kustomization_says_why() {
+    let (plane, _stage) = own_as_shipped().await;
+    let flux = Flux::start(&plane).await;
+    let recorder = Recorder::start(&plane).await.unwrap();
+    for (label, value, right) in [(ENFORCE, "privileged", "baseline"), (VERSION, "v1.30", "latest")] {
+        let set = Set::new(&plane, "refused").await;
+        let namespace = managed(&flux, &set, json!({label: value}), json!({}), json!({})).await;
+        plane.refuse_lower_labels(&namespace).await.unwrap();
+        set.labels_until(&namespace, "are held", |l| l[label] == right).await;
+        crate::oracles::settled(&plane, &set).await;
+        let since = recorder.version().await.unwrap();
+        flux.rounds("tenants", ROUNDS).await;
+        let written = History::of(&recorder, &namespace, label, since).await;
+        assert!(written.values().is_empty(), "{label}: {:?}", written.values());
+        let failed = flux
+            .until("tenants", "has failed", |k| condition(k, "Ready")["status"] == "False")
+            .await;
+        let message = condition(&failed, "Ready")["message"].as_str().unwrap().to_owned();
+        println!("{message}");
+        let told = format!("metadata.labels[\"{label}\"]: \"{value}\" is refused");
+        assert!(message.contains(&namespace) && message.contains(&told), "{message}");
+        // Git says nothing of it any more: all is well, and still nobody wrote.
+        let quiet = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {LABEL: set.name}}});
+        let mended = format!("{}-mended", set.name);
+        flux.publish("tenants", &mended, &[("namespace.yaml", quiet.to_string())])
+            .await;
+        flux.until_applied("tenants", &mended).await;
+        let live = get(&set.admin, "Namespace", None, &namespace).await.unwrap();
+        assert_eq!(live["metadata"]["labels"][label], right);
+        let history = History::of(&recorder, &namespace, label, since).await;
+        assert!(history.values().iter().all(|l| *l == right), "{:?}", history.values());
+        delete(&set.admin, "SecurityBaseline", None, &set.name).await;
+    }
+}
