@@ -421,8 +421,8 @@ pub async fn shell(plane: &ControlPlane, commands: &str) {
         .output()
         .await
         .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{commands}: {stderr}");
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{commands}: {stdout}{stderr}");
 }
 
 /// A condition of a baseline or report.

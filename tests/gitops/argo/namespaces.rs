@@ -161,7 +161,9 @@ async fn where_lower_labels_are_refused_self_heal_never_weakens_a_level_and_the_
     let play = play("refused").await;
     let agreeing = play.in_git().replace("privileged", "baseline");
     play.argo.commit(&[("namespace.yaml", agreeing)]);
-    play.argo.application("tenants", &json!({})).await;
+    // What was refused is tried again a few times with growing pauses; `refresh` has that take what is newest in Git.
+    let retry = json!({"syncPolicy": {"retry": {"limit": -1, "refresh": true, "backoff": {"duration": "5s", "maxDuration": "10s"}}}});
+    play.argo.application("tenants", &retry).await;
     play.held().await;
     play.argo.until_synced("tenants").await;
     play.plane.refuse_lower_labels(&play.namespace).await.unwrap();
@@ -173,14 +175,17 @@ async fn where_lower_labels_are_refused_self_heal_never_weakens_a_level_and_the_
     let failed = play
         .argo
         .until("tenants", "says that it was refused", |a| {
-            let message = a["status"]["operationState"]["message"].as_str().unwrap_or_default();
-            message.contains("a security baseline enforces")
-                || a["status"]["operationState"]["syncResult"]["resources"]
-                    .to_string()
-                    .contains("a security baseline enforces")
+            let resources = &a["status"]["operationState"]["syncResult"]["resources"];
+            let said = |r: &Value| {
+                r["message"]
+                    .as_str()
+                    .is_some_and(|m| m.contains("a security baseline enforces"))
+            };
+            resources.as_array().is_some_and(|all| all.iter().any(said))
         })
         .await;
-    println!("{}", failed["status"]["operationState"]);
+    println!("{}", failed["status"]["operationState"]["syncResult"]["resources"]);
+    play.set.present("ConfigMap", &play.namespace, "other").await;
     play.at_rest().await;
     assert_eq!(play.levels(since).await.values(), Vec::<&str>::new());
     // Mended in Git, it is synced.
@@ -190,7 +195,6 @@ async fn where_lower_labels_are_refused_self_heal_never_weakens_a_level_and_the_
         .commit(&[("namespace.yaml", quiet.to_string()), play.something("other")]);
     play.argo.refresh("tenants").await;
     play.argo.until_synced("tenants").await;
-    play.set.present("ConfigMap", &play.namespace, "other").await;
     play.held().await;
     play.at_rest().await;
 }
