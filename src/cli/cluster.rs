@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Failure;
 use super::names;
 use super::report::model::Source;
-use crate::engine::client::{Connection, connect};
+use crate::engine::client::{Connection, Way, connect};
 use crate::engine::clock::SystemClock;
 use crate::engine::config::Config;
 use crate::engine::snapshot::{Scope, Snapshot, config_of, objects};
@@ -25,6 +25,12 @@ pub(super) struct Connect {
     /// The kubeconfig's context.
     #[arg(long, value_name = "NAME")]
     pub(super) context: Option<String>,
+    /// Whom to impersonate, such as system:serviceaccount:NAMESPACE:NAME: what they may not read is unknown.
+    #[arg(long = "as", value_name = "USER")]
+    user: Option<String>,
+    /// A group to impersonate. May be given more than once.
+    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    groups: Vec<String>,
     /// The namespace that the operator runs in, where its configuration is read from.
     #[arg(long, value_name = "NAME", default_value = "security-baseline-system", value_parser = names::namespace)]
     pub(super) operator_namespace: String,
@@ -36,7 +42,13 @@ pub(super) struct Connect {
 impl Connect {
     /// Connects.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
-        Ok(connect(self.kubeconfig.as_deref(), self.context.as_deref()).await?)
+        let way = Way {
+            kubeconfig: self.kubeconfig.as_deref(),
+            context: self.context.as_deref(),
+            user: self.user.as_deref(),
+            groups: &self.groups,
+        };
+        Ok(connect(way).await?)
     }
 
     /// The operator's configuration, and where it is from.

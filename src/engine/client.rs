@@ -55,6 +55,19 @@ pub async fn client(leadership: Arc<Leadership>, requests: IntCounterVec) -> kub
     of(config, leadership, Some(requests))
 }
 
+/// How a command connects, as kubectl's options of the same names say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Way<'a> {
+    /// The kubeconfig; else the environment's, else a pod's own.
+    pub kubeconfig: Option<&'a Path>,
+    /// The kubeconfig's context; else its current one.
+    pub context: Option<&'a str>,
+    /// Who is impersonated; else nobody, or whom the kubeconfig says.
+    pub user: Option<&'a str>,
+    /// The groups that are impersonated; none, unless `user` is stated.
+    pub groups: &'a [String],
+}
+
 /// Where a command connects to.
 pub struct Connection {
     /// The client.
@@ -107,24 +120,31 @@ fn server(config: &Config) -> String {
 ///
 /// # Errors
 /// When there is no usable configuration.
-pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Connection, ConnectError> {
+pub async fn connect(way: Way<'_>) -> Result<Connection, ConnectError> {
     let options = KubeConfigOptions {
-        context: context.map(ToOwned::to_owned),
+        context: way.context.map(ToOwned::to_owned),
         ..KubeConfigOptions::default()
     };
-    let read = match kubeconfig {
+    let read = match way.kubeconfig {
         Some(path) => Some(Kubeconfig::read_from(path)?),
         // A context can only be one of a kubeconfig.
-        None if context.is_some() => Some(Kubeconfig::read()?),
+        None if way.context.is_some() => Some(Kubeconfig::read()?),
         None => Kubeconfig::read().ok(),
     };
-    let (config, context) = match read {
+    let (mut config, context) = match read {
         Some(kubeconfig) => {
             let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
             (Config::from_custom_kubeconfig(kubeconfig, &options).await?, context)
         }
         None => (Config::infer().await.map_err(kube::Error::InferConfig)?, None),
     };
+    if let Some(user) = way.user {
+        config.auth_info.impersonate = Some(user.to_owned());
+        config.auth_info.impersonate_groups = Some(way.groups.to_vec());
+        // Those of whom the kubeconfig impersonates are somebody else's.
+        config.auth_info.impersonate_uid = None;
+        config.auth_info.impersonate_user_extra = None;
+    }
     Ok(Connection {
         server: server(&config),
         namespace: config.default_namespace.clone(),

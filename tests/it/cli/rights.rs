@@ -70,6 +70,35 @@ async fn who_may_not_read_baselines_is_told_which_right_is_missing() {
 }
 
 #[tokio::test]
+async fn whoever_impersonates_somebody_is_told_what_they_are_told() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "as").await;
+    let namespace = set.namespace(plane, "a").await;
+    set.baseline(everything()).await;
+    let rules = json!([rule("", &["namespaces"])]);
+    somebody(plane, &set, &namespace, rules).await;
+    let admin = plane.admin_kubeconfig();
+    let user = format!("system:serviceaccount:{namespace}:somebody");
+    let audit = ["audit", "--namespace", &namespace, "--exit-zero"];
+    let told = run(admin, &[&audit[..], &["--as", &user]].concat()).await;
+    assert_eq!((told.code, told.out.as_str()), (2, ""), "{}", told.err);
+    assert!(
+        told.err
+            .contains("you may not list securitybaselines.securitybaseline.dev"),
+        "{}",
+        told.err
+    );
+    // Of several groups each counts.
+    let groups = ["--as-group", "nobodys", "--as-group", "system:masters"];
+    let told = run(admin, &[&audit[..], &["--as", &user], &groups].concat()).await;
+    assert_eq!(told.code, 0, "{}", told.err);
+    // A group is somebody's.
+    let told = run(admin, &[&audit[..], &groups].concat()).await;
+    assert_eq!(told.code, 2);
+    assert!(told.err.contains("--as <USER>"), "{}", told.err);
+}
+
+#[tokio::test]
 async fn a_control_whose_objects_may_not_be_read_is_unknown_and_the_others_are_judged() {
     let (plane, _) = shared().await;
     grant(plane).await;
