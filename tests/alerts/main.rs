@@ -29,6 +29,9 @@ mod tools;
 #[allow(dead_code, unused_imports, reason = "not all of it is used here")]
 mod it {
     pub mod oracles;
+    pub mod policy_reports {
+        pub mod crds;
+    }
     pub mod stage;
 }
-use it::{oracles, stage};
+use it::{oracles, policy_reports, stage};

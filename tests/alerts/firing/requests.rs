@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{DENY, EVEN};
 use crate::alarm::Alarm;
+use crate::policy_reports::crds::POLICY_REPORT;
 use crate::prometheus::Prometheus;
 use crate::stage::{BINARY, Set, delete, unbraked};
 use crate::support::proxy::{Answer, Fault, Matching, Proxy, When};
@@ -82,6 +83,25 @@ async fn reports_that_cannot_be_written_and_work_that_waits_for_the_api_server_a
     held.release();
     scene.proxy.forget();
     late.resolves().await;
+}
+
+#[tokio::test]
+async fn reports_for_other_tools_that_cannot_be_written_are_told_until_they_are() {
+    let scene = Behind::start().await;
+    let set = Set::new(&scene.plane, "others").await;
+    let namespace = set.namespace(&scene.plane, "a").await;
+    let unwritten = scene.alarm("ReportsNotWritten", &[]);
+    unwritten.is_quiet().await;
+    let refused = Matching::of("create", "policyreports");
+    scene.proxy.disturb(refused, Fault::Answer(Answer::status(500)));
+    POLICY_REPORT.install(&scene.plane).await;
+    set.baseline(EVEN.clone()).await;
+    set.until_enforced(1).await;
+    unwritten.fires().await;
+    scene.proxy.forget();
+    unwritten.resolves().await;
+    let kind = POLICY_REPORT.kind;
+    set.present(kind, &namespace, "security-baseline-report").await;
 }
 
 #[tokio::test]
