@@ -86,12 +86,14 @@ async fn reports_that_cannot_be_written_and_work_that_waits_for_the_api_server_a
 }
 
 #[tokio::test]
-async fn reports_for_other_tools_that_cannot_be_written_are_told_until_they_are() {
+async fn reports_for_other_tools_that_cannot_be_written_or_wait_for_one_that_hangs_are_told_until_they_are_there() {
     let scene = Behind::start().await;
     let set = Set::new(&scene.plane, "others").await;
     let namespace = set.namespace(&scene.plane, "a").await;
     let unwritten = scene.alarm("ReportsNotWritten", &[]);
+    let late = scene.alarm("WorkLate", &[("lane", "record")]);
     unwritten.is_quiet().await;
+    late.is_quiet().await;
     let refused = Matching::of("create", "policyreports");
     scene.proxy.disturb(refused, Fault::Answer(Answer::status(500)));
     POLICY_REPORT.install(&scene.plane).await;
@@ -102,6 +104,18 @@ async fn reports_for_other_tools_that_cannot_be_written_are_told_until_they_are(
     unwritten.resolves().await;
     let kind = POLICY_REPORT.kind;
     set.present(kind, &namespace, "security-baseline-report").await;
+
+    // One hangs until it is given up, and then the next; the others wait behind it.
+    let hangs = Matching::of("create", "policyreports");
+    let held = scene.proxy.disturb(hangs, Fault::Hold(When::Before));
+    let others = set.namespaces(&scene.plane, 6).await;
+    late.fires().await;
+    held.release();
+    scene.proxy.forget();
+    late.resolves().await;
+    for namespace in &others {
+        set.present(kind, namespace, "security-baseline-report").await;
+    }
 }
 
 #[tokio::test]
