@@ -10,12 +10,13 @@ use serde_json::json;
 use super::cluster::Connect;
 use super::names;
 use super::output::harmless;
-use super::{Failure, Verdict, print, with_causes};
+use super::{Failure, Verdict, print};
 use crate::api::v1alpha1::{SecurityBaseline, SecurityBaselineSpec};
 use crate::core::brake::CONFIRM;
 use crate::core::select::matches;
 use crate::engine::ask::{self, Seen};
 use crate::engine::client::Connection;
+use crate::engine::errors::in_full;
 
 /// Arguments of `confirm`.
 #[derive(Debug, clap::Args)]
@@ -68,7 +69,7 @@ fn told(error: &kube::Error, name: &str) -> Failure {
         kube::Error::Api(status) if status.code == 403 => {
             format!("{}; the ClusterRole security-baseline:admin allows it", status.message).into()
         }
-        error => with_causes(error).into(),
+        error => in_full(error).into(),
     }
 }
 

@@ -12,10 +12,11 @@ use super::cluster::{Look, Progress, read_objects};
 use super::names;
 use super::output::{Formatted, harmless};
 use super::report::collect::finding;
-use super::{Failure, Verdict, called, print, with_causes};
+use super::{Failure, Verdict, called, print};
 use crate::api::v1alpha1::Mode;
 use crate::core::control::Held;
 use crate::core::plan::{Action, Plan, Step};
+use crate::engine::errors::in_full;
 use crate::engine::snapshot::{Changed, Foreseen, Loosening, NoProposal, Proposal, Scope, Snapshot, Unknown};
 use model::{Brake, Diff, NamespaceDiff, ObjectDiff, SectionDiff, Verb, Write};
 
@@ -206,7 +207,7 @@ async fn foreseen(snapshot: &Snapshot, look: bool) -> Result<BTreeMap<String, Fo
         }
         let foreseen = snapshot.foresee(&name, look).await;
         let foreseen =
-            foreseen.map_err(|error| format!("what runs in {name} could not be looked at: {}", with_causes(&error)))?;
+            foreseen.map_err(|error| format!("what runs in {name} could not be looked at: {}", in_full(&error)))?;
         if let Some(foreseen) = foreseen {
             all.insert(name, foreseen);
         }

@@ -33,8 +33,10 @@ pub(super) async fn events(args: &Args) -> Result<Verdict, Failure> {
     let paint = args.output.paint();
     if args.watch {
         let mut failed = None;
-        let each = |event: Value| {
-            failed = print(&line(&event)).err();
+        let each = |mut events: Vec<Value>| {
+            events.sort_by_key(seen_last);
+            let lines: String = events.iter().map(line).collect();
+            failed = print(&lines).err();
             failed.is_none()
         };
         ask::watch_events(&connection.client, namespace, each).await?;

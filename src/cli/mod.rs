@@ -23,6 +23,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::engine::errors::in_full;
+
 /// Holds every selected namespace of a Kubernetes cluster at the security posture that a SecurityBaseline declares.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 120)]
@@ -154,7 +156,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(error) => {
-            tell(&with_causes(error.as_ref()));
+            tell(&in_full(error.as_ref()));
             ExitCode::from(2)
         }
     }
@@ -173,18 +175,6 @@ fn called() -> &'static str {
 fn stem() -> Option<String> {
     let path = PathBuf::from(std::env::args_os().next()?);
     Some(path.file_stem()?.to_str()?.to_owned())
-}
-
-/// An error with its causes, as far as it does not tell them itself.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |error| error.source()) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text += &format!(": {cause}");
-        }
-    }
-    text
 }
 
 fn run_command(command: Command) -> Result<Verdict, Failure> {

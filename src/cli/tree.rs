@@ -27,21 +27,31 @@ pub(super) struct Args {
 
 pub(super) async fn tree(args: &Args) -> Result<Verdict, Failure> {
     let (snapshot, source) = args.look.snapshot(args.namespaces.scope()).await?;
-    let report = collect::report(&snapshot, source);
+    let mut report = collect::report(&snapshot, source);
     let only = args.baseline.as_deref();
     if let Some(only) = only
         && !report.baselines.iter().any(|baseline| baseline.name == only)
     {
         return Err(format!("there is no SecurityBaseline {only}").into());
     }
-    print(&grown(&snapshot, &report, only, args.output.paint()))?;
+    if let Some(only) = only {
+        // What is wrong elsewhere is nothing of this baseline's.
+        let holds = |namespace: &str| {
+            let observed = snapshot.observe(namespace);
+            observed.is_some_and(|(_, plan)| plan.baselines().iter().any(|baseline| baseline.name == only))
+        };
+        report.namespaces.retain(|namespace| holds(&namespace.name));
+        report.baselines.retain(|baseline| baseline.name == only);
+        report.exceptions.clear();
+    }
+    print(&grown(&snapshot, &report, args.output.paint()))?;
     Ok(Verdict::of(&report, args.output.exit_zero))
 }
 
 /// An object of a baseline in a namespace, and what is to be said of it.
 type Leaves = BTreeMap<String, String>;
 
-fn grown(snapshot: &Snapshot, report: &Report, only: Option<&str>, paint: Paint) -> String {
+fn grown(snapshot: &Snapshot, report: &Report, paint: Paint) -> String {
     // By baseline, and then by namespace.
     let mut leaves: BTreeMap<String, BTreeMap<&str, Leaves>> = BTreeMap::new();
     for namespace in &report.namespaces {
@@ -54,11 +64,7 @@ fn grown(snapshot: &Snapshot, report: &Report, only: Option<&str>, paint: Paint)
         }
     }
     let mut text = String::new();
-    for baseline in report
-        .baselines
-        .iter()
-        .filter(|b| only.is_none_or(|only| b.name == only))
-    {
+    for baseline in &report.baselines {
         let title = format!("SecurityBaseline/{}", baseline.name);
         text += &format!("{} {}\n", paint.strong(&title), paint.faint(baseline.state));
         let none = BTreeMap::new();

@@ -41,6 +41,8 @@ pub struct Plan {
     pub inventory: BTreeMap<ChildId, Recorded>,
     /// The labels that are recorded as ours.
     pub labels: BTreeMap<String, RecordedLabel>,
+    /// The labels that are enforced now.
+    pub enforced_labels: BTreeSet<String>,
     /// The children that are there as asked for: what their digests stand for, once something else is asked for.
     pub as_asked: Vec<Child>,
     /// Objects that have to be read before the plan is whole: their digests differ, and a digest does not say what.

@@ -122,7 +122,12 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
     };
     // What the baseline on record let go without taking it along stays, and is nobody's.
     let orphaned = |uid: &str| plan::is_orphaned(world, uid);
-    let contests = world.fights.contested(world.now);
+    // Where no baseline holds the namespace any more nobody repairs, and so nobody fights.
+    let contests = if held {
+        world.fights.contested(world.now)
+    } else {
+        Vec::new()
+    };
     let members = members(world, plan, &controls, &contests);
     let contested = Verdict {
         type_: "Contested",
@@ -168,6 +173,7 @@ pub fn settle(world: &World, plan: &Plan, attempt: &Attempt, gate: gate::Verdict
                 key: key.clone(),
                 value: recorded.value.clone(),
                 baseline: recorded.baseline.clone(),
+                enforced: plan.enforced_labels.contains(key),
                 orphaned: orphaned(&recorded.baseline),
             })
             .collect(),

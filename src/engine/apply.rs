@@ -10,7 +10,7 @@ use kube::core::request::Request as Resource;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::errors::{Failed, is_unacceptable};
+use super::errors::{Failed, in_full, is_unacceptable};
 use super::facts::meta;
 use super::index::{Last, Sent};
 use super::queue::{Key, Lane};
@@ -157,7 +157,7 @@ async fn replace(context: &Context, world: &World, child: &Child, live: &Value) 
             tracing::warn!(
                 namespace,
                 object = %child.id,
-                %error,
+                error = in_full(&error),
                 "the API server took the repair only without what other clients had put on the object"
             );
             written

@@ -1,5 +1,6 @@
 //! Requests of the command line that are no snapshot: a few reads, and the few writes that a person asks for.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use futures::{StreamExt, TryStreamExt};
@@ -279,24 +280,57 @@ pub async fn events(client: &Client, namespace: Option<&str>) -> kube::Result<Ve
         .collect())
 }
 
-/// Hands on the operator's events as they come, those of before first, until there is an error or `each` says so.
+/// Hands on the operator's events: those of before together, then each as it comes, until there is an error or `each` says
+/// so.
 ///
 /// # Errors
 /// That of the first list, or what a watch ends with that cannot be begun anew.
 pub async fn watch_events(
     client: &Client,
     namespace: Option<&str>,
-    mut each: impl FnMut(Value) -> bool,
+    mut each: impl FnMut(Vec<Value>) -> bool,
 ) -> Result<(), watcher::Error> {
     let api = events_api(client, namespace);
     let config = watcher::Config::default().fields(&of_the_operator());
-    let mut stream = Box::pin(watcher(api, config).default_backoff().applied_objects());
+    let mut stream = Box::pin(watcher(api, config).default_backoff());
+    let value = |event: DynamicObject| serde_json::to_value(event).unwrap_or_default();
+    // The versions that were handed on: a watch that begins anew lists all of them once more.
+    let mut known = BTreeSet::new();
+    let mut listed = Vec::new();
     let mut seen_any = false;
     loop {
         match stream.try_next().await {
             Ok(Some(event)) => {
                 seen_any = true;
-                if !each(serde_json::to_value(event).unwrap_or_default()) {
+                let news = match event {
+                    watcher::Event::Init => {
+                        listed.clear();
+                        continue;
+                    }
+                    watcher::Event::InitApply(event) => {
+                        listed.push(event);
+                        continue;
+                    }
+                    watcher::Event::InitDone => {
+                        let before = std::mem::take(&mut known);
+                        known = listed
+                            .iter()
+                            .filter_map(|e| e.metadata.resource_version.clone())
+                            .collect();
+                        let news = std::mem::take(&mut listed).into_iter();
+                        let is_news = |e: &DynamicObject| {
+                            let version = e.metadata.resource_version.as_ref();
+                            version.is_none_or(|version| !before.contains(version))
+                        };
+                        news.filter(is_news).map(value).collect()
+                    }
+                    watcher::Event::Apply(event) => {
+                        known.extend(event.metadata.resource_version.clone());
+                        vec![value(event)]
+                    }
+                    watcher::Event::Delete(_) => continue,
+                };
+                if !each(news) {
                     return Ok(());
                 }
             }

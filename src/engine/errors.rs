@@ -60,6 +60,28 @@ impl From<Error> for Failed {
     }
 }
 
+/// An error with its causes, as far as it does not tell them itself: for logs, and for whoever runs a command.
+///
+/// kube's errors say what the API server answered twice, the second time as the code of a structure; that is left out.
+pub fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = || std::iter::successors(Some(error), |error| error.source());
+    let mut text = String::new();
+    for cause in causes() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    for cause in causes() {
+        if let Some(Error::Api(status)) = cause.downcast_ref() {
+            text = text.replace(&format!(" ({status:?})"), "");
+        }
+    }
+    text
+}
+
 /// Judges a failed request.
 pub fn judge(error: &Error) -> Failed {
     let Error::Api(status) = error else {
@@ -256,5 +278,25 @@ mod tests {
         // This is what kube makes of what is no Status.
         let failed = judged_with(404, "Failed to parse error data", page);
         assert!(matches!(failed, Failed::Transient(..)), "{failed:?}");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_once_and_without_the_code_of_what_was_answered() {
+        let status = Status {
+            code: 403,
+            reason: "Forbidden".into(),
+            message: "leases is forbidden".into(),
+            ..Status::default()
+        };
+        let failed = Error::Api(Box::new(status));
+        assert_eq!(in_full(&failed), "ApiError: leases is forbidden: Forbidden");
+        let within = kube::runtime::watcher::Error::InitialListFailed(failed);
+        assert_eq!(
+            in_full(&within),
+            "failed to perform initial object list: ApiError: leases is forbidden: Forbidden"
+        );
+        let refused = std::io::Error::other("connection refused");
+        let failed = Error::Service(Box::new(refused));
+        assert_eq!(in_full(&failed), "ServiceError: connection refused");
     }
 }

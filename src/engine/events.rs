@@ -6,6 +6,7 @@ mod troubles;
 use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use self::troubles::Trouble;
 pub use self::troubles::Troubles;
+use super::errors::in_full;
 use super::work::in_time;
 use crate::api::GROUP;
 use crate::api::v1alpha1::{BaselineExceptionStatus, BaselineReport, BaselineReportStatus, SecurityBaselineStatus};
@@ -130,7 +132,11 @@ impl Publisher {
                 continue;
             }
             if let Err(error) = in_time(self.recorder.publish(&event, &regarding)).await {
-                tracing::warn!(%error, reason = event.reason, "an event could not be published");
+                tracing::warn!(
+                    error = in_full(&error),
+                    reason = event.reason,
+                    "an event could not be published"
+                );
             }
         }
     }
@@ -220,24 +226,30 @@ impl Events {
     /// Tells how a baseline's conditions changed.
     pub fn transitions(&self, name: &str, uid: &str, before: &SecurityBaselineStatus, after: &SecurityBaselineStatus) {
         let regarding = ours("SecurityBaseline", name, uid);
-        for condition in &after.conditions {
+        let is_news = |condition: &&Condition| {
             let stood = before.conditions.iter().find(|c| c.type_ == condition.type_);
             let stood = stood.map_or(("False", ""), |c| (c.status.as_str(), c.reason.as_str()));
             let now = (condition.status.as_str(), condition.reason.as_str());
             // Ready tells every change of its reason; the others tell when they begin and when they end.
-            let news = match condition.type_.as_str() {
+            match condition.type_.as_str() {
                 "Ready" => stood != now,
                 "Stalled" => stood.0 != now.0 || (now.0 == "True" && stood.1 != now.1),
                 "Drifted" | "Degraded" | "Contested" => stood.0 != now.0,
                 _ => false,
+            }
+        };
+        let news: Vec<&Condition> = after.conditions.iter().filter(is_news).collect();
+        for (place, condition) in news.iter().enumerate() {
+            let warns = |c: &Condition| c.type_ != "Ready" && c.status == "True";
+            // One reason is told once; of several conditions that give it, by one that warns.
+            let told = |(other, c): (usize, &&Condition)| {
+                c.reason == condition.reason && (warns(c), other < place) > (warns(condition), false)
             };
-            if !news {
+            if news.iter().enumerate().any(told) {
                 continue;
             }
-            // Ready tells what the others warn of.
-            let warns = condition.type_ != "Ready" && now.0 == "True";
             let what = (&*condition.reason, &*condition.type_, &*condition.message);
-            self.tell(Share::Declared, &regarding, None, warns, what);
+            self.tell(Share::Declared, &regarding, None, warns(condition), what);
         }
     }
 
@@ -408,6 +420,17 @@ mod tests {
             conditions: serde_json::from_value(serde_json::json!([condition])).unwrap(),
             ..SecurityBaselineStatus::default()
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_two_conditions_say_for_the_same_reason_is_told_once_by_the_one_that_warns() {
+        let (events, mut publisher) = unanswered();
+        let mut suspended = stands("Ready", "False");
+        suspended.conditions.extend(stands("Stalled", "True").conditions);
+        events.transitions("tenants", "u", &SecurityBaselineStatus::default(), &suspended);
+        let told = publisher.line.try_recv().unwrap().event;
+        assert_eq!((told.type_, &*told.action), (EventType::Warning, "Stalled"));
+        assert!(publisher.line.try_recv().is_err(), "it is told once");
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 pub use self::leadership::Leadership;
 use super::clock::Clock;
-use super::errors::{Failed, judge};
+use super::errors::{Failed, in_full, judge};
 use crate::core::election::{Seen, Step, Terms, step};
 use crate::core::object::FIELD_MANAGER;
 
@@ -225,7 +225,7 @@ impl Candidate {
 
     /// Logs what went wrong; the next look comes after the usual pause.
     fn told(&self, error: &kube::Error) -> Duration {
-        tracing::warn!(%error, "the lease could not be read or written");
+        tracing::warn!(error = in_full(error), "the lease could not be read or written");
         self.terms.retry
     }
 

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::client::HEAD;
-use super::errors::{BELIEVED, Failed, judge};
+use super::errors::{BELIEVED, Failed, in_full, judge};
 use super::index::Last;
 use super::seen::Seen;
 
@@ -241,7 +241,12 @@ pub async fn watch(context: Arc<Context>, watched: Watched, sink: Arc<dyn Sink>,
                     progress.changed.notify_waiters();
                 }
                 context.metrics.watch_failures.with_label_values(&[watched.name]).inc();
-                tracing::warn!(watch = watched.name, %error, ?pause, "the watch broke; it begins again");
+                tracing::warn!(
+                    watch = watched.name,
+                    error = in_full(&error),
+                    ?pause,
+                    "the watch broke; it begins again"
+                );
                 tokio::time::sleep(pause).await;
                 began = Some(Instant::now());
             }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::apply::{Effect, api, apply};
 use super::baselines;
-use super::errors::{BELIEVED, Failed, judge};
+use super::errors::{BELIEVED, Failed, in_full, judge};
 use super::exceptions;
 use super::index::Last;
 use super::pace::Turn;
@@ -245,7 +245,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
             match preflight::look(context, &world, &plan.unchecked, believed).await {
                 Ok(looks) => context.index.lock().looked(name, looks),
                 Err(error) => {
-                    tracing::info!(namespace = %name, %error, "what runs could not be looked at; nothing new is enforced");
+                    tracing::info!(namespace = %name, error = in_full(&error), "what runs could not be looked at; nothing new is enforced");
                     postpone(context, name, &error);
                     return None;
                 }
@@ -265,7 +265,7 @@ pub async fn observe(context: &Arc<Context>, name: &Arc<str>, to_be_done: bool) 
                         .child_gone(id.kind, name, &id.name, Last::default());
                 }
                 Err(error) => {
-                    tracing::info!(namespace = %name, object = %id, %error, "could not be read");
+                    tracing::info!(namespace = %name, object = %id, error = in_full(&error), "could not be read");
                     postpone(context, name, &error);
                     return None;
                 }

@@ -80,25 +80,28 @@ pub struct BaselineReportStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2048))]
     pub inventory: Vec<InventoryEntry>,
-    /// The labels that the operator wrote on the namespace.
+    /// The labels of the namespace that the operator wrote, or found as they are to be or stricter.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub namespace_labels: Vec<LabelEntry>,
 }
 
-/// A label that the operator wrote on the namespace.
+/// A label of the namespace that the operator wrote, or found as it is to be or stricter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelEntry {
     /// The label's key.
     #[schemars(length(max = 317))]
     pub key: String,
-    /// The label's value.
+    /// The value that is asked for, or was.
     #[schemars(length(max = 63))]
     pub value: String,
     /// The UID of the baseline that asked for it.
     #[schemars(length(max = 64))]
     pub baseline: String,
+    /// Whether it is enforced now: not where it is only audited, where its baselines are suspended, or where it was let go.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enforced: bool,
     /// Whether that baseline let it go and left it in place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub orphaned: bool,

@@ -46,6 +46,7 @@ pub(super) fn keep(registry: Registry, world: &World, sections: &[Section], plan
             if *mode != Mode::Enforce {
                 continue;
             }
+            plan.enforced_labels.insert(rule.key.clone());
             if departs || value == Some(&rule.value) {
                 apply.insert(rule.key.clone(), rule.value.clone());
             }

@@ -347,6 +347,7 @@ fn the_meaning_of_a_report_is_all_of_it_but_the_records_and_what_was_taken_over(
         let leaf = changed.pointer_mut(pointer).unwrap();
         *leaf = match &*leaf {
             Value::Number(n) => json!(n.as_i64().unwrap() + 1),
+            Value::Bool(told) => json!(!told),
             Value::String(_) if pointer.ends_with("Time") || pointer.ends_with("lastSeen") => {
                 json!("2030-01-01T00:00:00Z")
             }

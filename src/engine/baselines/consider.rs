@@ -13,6 +13,7 @@ use crate::core::merge::Effective;
 use crate::core::object::Digest;
 use crate::core::plan::plan;
 use crate::core::world::Baseline;
+use crate::engine::errors::in_full;
 use crate::engine::index::BaselineEntry;
 use crate::engine::queue::{Key, Lane};
 
@@ -33,7 +34,7 @@ pub async fn consider(context: &Arc<Context>, name: &Arc<str>) -> Vec<Arc<str>> 
                 return Vec::new();
             }
             Err(error) => {
-                tracing::info!(baseline = %name, %error, "whether the baseline goes with its CRD is not known yet");
+                tracing::info!(baseline = %name, error = in_full(&error), "whether the baseline goes with its CRD is not known yet");
                 context
                     .queue
                     .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE);

@@ -11,6 +11,7 @@ use super::judge::FINALIZER;
 use super::{Context, PATIENCE};
 use crate::api::v1alpha1::{DeletionPolicy, SecurityBaseline};
 use crate::core::object::FIELD_MANAGER;
+use crate::engine::errors::in_full;
 use crate::engine::queue::{Key, Lane};
 use crate::engine::work::in_time;
 
@@ -38,7 +39,7 @@ pub async fn keep(context: &Arc<Context>, name: &Arc<str>) {
         (entry.uid.clone(), wanted)
     };
     if let Err(error) = change(context, name, &uid, wanted).await {
-        tracing::warn!(baseline = %name, %error, wanted, "the finalizer could not be changed");
+        tracing::warn!(baseline = %name, error = in_full(&error), wanted, "the finalizer could not be changed");
         context
             .queue
             .push_after(Key::Baseline(name.clone()), Lane::Status, PATIENCE * 5);

@@ -9,7 +9,7 @@ use kube::core::{CustomResourceExt, GroupVersionKind};
 
 use super::Context;
 use crate::api::v1alpha1::SecurityBaseline;
-use crate::engine::errors::{Failed, judge};
+use crate::engine::errors::{Failed, in_full, judge};
 use crate::engine::work::in_time;
 
 /// Whether the CRD of baselines is being deleted; also where the operator may not know.
@@ -24,7 +24,11 @@ pub async fn with_its_kind(context: &Context) -> kube::Result<bool> {
     match in_time(api.get_metadata_opt(name)).await {
         Ok(found) => Ok(found.is_none_or(|crd| crd.metadata.deletion_timestamp.is_some())),
         Err(error) if matches!(judge(&error), Failed::Blocked(_)) => {
-            tracing::warn!(crd = name, %error, "whether a deleted baseline goes with its CRD cannot be told, so that what was created for it stays; grant the operator to get that CRD");
+            tracing::warn!(
+                crd = name,
+                error = in_full(&error),
+                "whether a deleted baseline goes with its CRD cannot be told, so that what was created for it stays; grant the operator to get that CRD"
+            );
             Ok(true)
         }
         Err(error) => Err(error),

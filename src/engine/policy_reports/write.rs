@@ -14,7 +14,7 @@ use crate::api::GROUP;
 use crate::api::v1alpha1::BaselineReport;
 use crate::core::object::Digest;
 use crate::engine::Context;
-use crate::engine::errors::{Failed, judge};
+use crate::engine::errors::{Failed, in_full, judge};
 use crate::engine::queue::{Key, Lane};
 use crate::engine::report::params;
 use crate::engine::work::in_time;
@@ -171,7 +171,11 @@ pub async fn clear(context: &Context, form: &Form) {
             Ok(list) => list,
             Err(error) => {
                 context.metrics.policy_report_failures.inc();
-                tracing::warn!(kind = form.kind, %error, "what was written in this form could not be listed, and stays");
+                tracing::warn!(
+                    kind = form.kind,
+                    error = in_full(&error),
+                    "what was written in this form could not be listed, and stays"
+                );
                 return;
             }
         };
@@ -182,7 +186,7 @@ pub async fn clear(context: &Context, form: &Form) {
                 && let Err(error) = delete(&api(context, form, namespace), object).await
             {
                 context.metrics.policy_report_failures.inc();
-                tracing::warn!(%namespace, kind = form.kind, %error, "a report in this form could not be removed");
+                tracing::warn!(%namespace, kind = form.kind, error = in_full(&error), "a report in this form could not be removed");
             }
         }
         match list.metadata.continue_.filter(|token| !token.is_empty()) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::flux::Flux;
+use crate::flux::{Flux, in_git};
 use crate::labels::{ENFORCE, History};
 use crate::stage::{LABEL, Set, condition, delete, get, own_as_shipped};
 use crate::support::recorder::Recorder;
@@ -116,10 +116,13 @@ async fn where_lower_labels_are_refused_git_neither_weakens_nor_loops_and_its_ku
         let told = format!("metadata.labels[\"{label}\"]: \"{value}\" is refused");
         assert!(message.contains(&namespace) && message.contains(&told), "{message}");
         // Git says nothing of it any more: all is well, and still nobody wrote.
-        let quiet = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {LABEL: set.name}}});
         let mended = format!("{}-mended", set.name);
-        flux.publish("tenants", &mended, &[("namespace.yaml", quiet.to_string())])
-            .await;
+        flux.publish(
+            "tenants",
+            &mended,
+            &[("namespace.yaml", namespace_in_git(&set, &namespace, &[]))],
+        )
+        .await;
         flux.until_applied("tenants", &mended).await;
         let live = get(&set.admin, "Namespace", None, &namespace).await.unwrap();
         assert_eq!(live["metadata"]["labels"][label], right);
@@ -127,4 +130,71 @@ async fn where_lower_labels_are_refused_git_neither_weakens_nor_loops_and_its_ku
         assert!(history.values().iter().all(|l| *l == right), "{:?}", history.values());
         delete(&set.admin, "SecurityBaseline", None, &set.name).await;
     }
+}
+
+/// A Namespace as it stands in Git, with these labels beside the one that selects it.
+fn namespace_in_git(set: &Set, namespace: &str, labels: &[(&str, &str)]) -> String {
+    let mut all = json!({LABEL: set.name});
+    for (key, value) in labels {
+        all[*key] = json!(value);
+    }
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": all}}).to_string()
+}
+
+#[tokio::test]
+async fn where_lower_labels_are_refused_one_commit_may_raise_a_baseline_and_its_namespace() {
+    let (plane, _stage) = own_as_shipped().await;
+    let flux = Flux::start(&plane).await;
+    let set = Set::new(&plane, "raised").await;
+    let namespace = format!("{}-a", set.name);
+    let files = |level: &str, version: &str| {
+        let spec = json!({"mode": "Enforce", "namespaceSelector": {"matchLabels": {LABEL: set.name}},
+            "podSecurity": {"enforce": {"level": level, "version": version}}});
+        let labels = [(ENFORCE, level), (VERSION, version)];
+        [
+            ("namespace.yaml", namespace_in_git(&set, &namespace, &labels)),
+            ("baseline.yaml", in_git(&set.name, &spec)),
+        ]
+    };
+    flux.publish("tenants", "low", &files("baseline", "v1.35")).await;
+    flux.kustomization("tenants", json!({})).await;
+    flux.until_applied("tenants", "low").await;
+    plane.refuse_lower_labels(&namespace).await.unwrap();
+    flux.publish("tenants", "high", &files("restricted", "v1.36")).await;
+    flux.until_applied("tenants", "high").await;
+    set.labels_until(&namespace, "are raised", |l| {
+        l[ENFORCE] == "restricted" && l[VERSION] == "v1.36"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_lower_labels_are_refused_one_that_was_in_git_first_is_taken_out_while_the_binding_is_away() {
+    let (plane, _stage) = own_as_shipped().await;
+    let flux = Flux::start(&plane).await;
+    let set = Set::new(&plane, "taken").await;
+    let labels = json!({ENFORCE: "baseline", VERSION: "latest"});
+    let namespace = managed(&flux, &set, labels, json!({}), json!({})).await;
+    plane.refuse_lower_labels(&namespace).await.unwrap();
+    flux.publish(
+        "tenants",
+        "none",
+        &[("namespace.yaml", namespace_in_git(&set, &namespace, &[]))],
+    )
+    .await;
+    let failed = flux
+        .until("tenants", "has failed", |k| condition(k, "Ready")["status"] == "False")
+        .await;
+    let message = condition(&failed, "Ready")["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("to take it away is refused"), "{message}");
+    let binding = "security-baseline-pod-security-labels";
+    plane
+        .kubectl(&["delete", "validatingadmissionpolicybinding", binding])
+        .await
+        .unwrap();
+    flux.until_applied("tenants", "none").await;
+    set.labels_until(&namespace, "are back", |l| {
+        l[ENFORCE] == "baseline" && l[VERSION] == "latest"
+    })
+    .await;
 }

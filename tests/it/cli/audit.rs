@@ -220,6 +220,17 @@ async fn explain_says_who_set_what_who_asked_for_less_what_is_waived_and_what_to
         .find(|line| line.contains("ResourceQuota/security-baseline-compute"));
     assert_eq!(quota, None, "the older baseline is its owner: {}", tree.out);
     assert!(tree.out.contains("RoleBinding/security-baseline-x"), "{}", tree.out);
+    // What is found elsewhere is not this one's.
+    let well = format!("{}-well", set.name);
+    let selects = json!({"matchLabels": {"kubernetes.io/metadata.name": format!("{}-nobodys", set.name)}});
+    set.baseline_named(
+        &well,
+        json!({"namespaceSelector": selects, "limitRanges": {"items": []}}),
+    )
+    .await
+    .unwrap();
+    let tree = run(&reader, &["tree", &well]).await;
+    assert_eq!(tree.code, 0, "{}{}", tree.out, tree.err);
     let whole = run(&reader, &["tree", "-n", &namespace]).await;
     assert!(
         whole

@@ -52,6 +52,31 @@ fn kinds(plan: &Plan) -> Vec<(FindingKind, &str)> {
 }
 
 #[test]
+fn a_label_is_enforced_where_one_that_enforces_asks_for_it_and_no_other() {
+    let enforced = |specs: &[Value]| {
+        let all = specs.iter().enumerate();
+        let baselines = all.map(|(i, spec)| with_spec(&format!("b{i}"), 1, spec.clone()));
+        let mut world = converged(spec());
+        world.baselines = baselines.collect();
+        Vec::from_iter(plan(REGISTRY, &world).enforced_labels)
+    };
+    let all = [LEVEL, VERSION, WARN, WARN_VERSION];
+    assert_eq!(enforced(&[spec()]), all);
+    let with = |field: &str, value: Value| {
+        let mut spec = spec();
+        spec[field] = value;
+        spec
+    };
+    assert_eq!(enforced(&[with("mode", json!("Audit"))]), [""; 0]);
+    assert_eq!(enforced(&[with("suspend", json!(true))]), [""; 0]);
+    assert_eq!(enforced(&[]), [""; 0]);
+    // What one audits is not enforced by another that asks for something else.
+    let warns = spec_but(json!({"enforce": null}));
+    let audits = spec_but(json!({"mode": "Audit"}));
+    assert_eq!(enforced(&[audits, warns]), [WARN, WARN_VERSION]);
+}
+
+#[test]
 fn missing_labels_are_applied_all_at_once() {
     let plan = plan(REGISTRY, &world(vec![with_spec("b", 1, spec())]));
     assert!(findings(&plan).iter().all(|f| f.kind == FindingKind::Missing));

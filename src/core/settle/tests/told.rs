@@ -200,6 +200,17 @@ fn a_fight_is_told_to_the_baselines_that_ask_for_what_is_fought_over() {
 }
 
 #[test]
+fn where_no_baseline_holds_any_more_nobody_fights() {
+    let mut world = converged(full_spec());
+    world.fights.rewritten(DEVELOPER, false, world.now);
+    assert_eq!(settled(&world).report.contested.len(), 1);
+    world.baselines.clear();
+    let left = settled(&world);
+    assert_eq!(condition(&left, "Contested"), pair("False", "NotContested"));
+    assert!(left.report.contested.is_empty());
+}
+
+#[test]
 fn who_keeps_undoing_a_repair_is_named_and_an_admission_is_not_called_a_client() {
     let mut world = converged(full_spec());
     assert_eq!(condition(&settled(&world), "Contested"), pair("False", "NotContested"));
