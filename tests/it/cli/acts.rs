@@ -272,7 +272,7 @@ async fn events_are_shown_and_watched() {
 
     // What was before comes first, and in its order.
     let mut watch = tokio::process::Command::new(BINARY)
-        .args(["events", "--watch", "--namespace", &namespace])
+        .args(["events", "--watch"])
         .env("KUBECONFIG", &reader)
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)

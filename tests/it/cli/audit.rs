@@ -225,7 +225,7 @@ async fn explain_says_who_set_what_who_asked_for_less_what_is_waived_and_what_to
     let selects = json!({"matchLabels": {"kubernetes.io/metadata.name": format!("{}-nobodys", set.name)}});
     set.baseline_named(
         &well,
-        json!({"namespaceSelector": selects, "limitRanges": {"items": []}}),
+        json!({"namespaceSelector": selects, "networkIsolation": {"defaultDeny": ["Ingress"]}}),
     )
     .await
     .unwrap();
