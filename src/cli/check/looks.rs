@@ -1,5 +1,6 @@
 //! What `check` looks at.
 
+mod admission;
 mod plugins;
 mod rights;
 
@@ -65,6 +66,7 @@ pub(super) async fn all(
         checks.push(own_rights(connection, namespace, needed).await?);
     } else {
         checks.push(rights(connection, &operator, &account, needed).await?);
+        checks.push(admission::policies(connection, &operator).await?);
     }
     if !pre {
         checks.push(running(&operator));

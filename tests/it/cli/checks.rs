@@ -25,6 +25,7 @@ async fn a_cluster_with_the_operators_rights_passes() {
         ("Kubernetes version", "Ok"),
         ("CRD SecurityBaseline", "Ok"),
         ("The operator's rights", "Ok"),
+        ("Admission policies", "Ok"),
         ("Configuration", "Ok"),
         ("Cluster DNS", "Ok"),
         ("API server's endpoints", "Ok"),
@@ -40,6 +41,29 @@ async fn a_cluster_with_the_operators_rights_passes() {
     let ran = run(plane.admin_kubeconfig(), &["check"]).await;
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.out.contains("has no available replica"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn policies_that_know_another_operator_are_told_by_name() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "renamed").await;
+    let namespace = set.namespace(plane, "a").await;
+    let account = json!({"metadata": {"name": "posture"}});
+    create(&set.admin, "ServiceAccount", Some(&namespace), account)
+        .await
+        .unwrap();
+    let operator = ["--operator-namespace", &namespace, "--operator-name", "posture"];
+    let args = [&["check", "--pre", "-o", "json"][..], &operator].concat();
+    let ran = run(plane.admin_kubeconfig(), &args).await;
+    let checks = ran.json();
+    let told = result(&checks, "Admission policies");
+    assert_eq!((ran.code, &told["result"]), (1, &json!("Failed")), "{told}");
+    let message = told["message"].as_str().unwrap();
+    let user = format!("system:serviceaccount:{namespace}:posture");
+    assert!(
+        message.contains(&user) && message.contains("security-baseline-operator-writes"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
