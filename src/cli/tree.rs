@@ -38,11 +38,18 @@ pub(super) async fn tree(args: &Args) -> Result<Verdict, Failure> {
         // What is wrong elsewhere is nothing of this baseline's.
         let holds = |namespace: &str| {
             let observed = snapshot.observe(namespace);
-            observed.is_some_and(|(_, plan)| plan.baselines().iter().any(|baseline| baseline.name == only))
+            observed.is_some_and(|(world, plan)| {
+                let mut its = plan.baselines().iter().chain(&world.released);
+                its.any(|baseline| baseline.name == only)
+            })
         };
         report.namespaces.retain(|namespace| holds(&namespace.name));
         report.baselines.retain(|baseline| baseline.name == only);
-        report.exceptions.clear();
+        let shown: BTreeSet<_> = report.namespaces.iter().map(|namespace| &namespace.name).collect();
+        let of_these = |name: &String| shown.contains(name);
+        report
+            .exceptions
+            .retain(|exception| exception.namespaces.iter().any(of_these));
     }
     print(&grown(&snapshot, &report, args.output.paint()))?;
     Ok(Verdict::of(&report, args.output.exit_zero))

@@ -1,6 +1,6 @@
 //! Requests of the command line that are no snapshot: a few reads, and the few writes that a person asks for.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use futures::{StreamExt, TryStreamExt};
@@ -294,50 +294,59 @@ pub async fn watch_events(
     let config = watcher::Config::default().fields(&of_the_operator());
     let mut stream = Box::pin(watcher(api, config).default_backoff());
     let value = |event: DynamicObject| serde_json::to_value(event).unwrap_or_default();
-    // The versions that were handed on: a watch that begins anew lists all of them once more.
-    let mut known = BTreeSet::new();
+    let identity = |event: &DynamicObject| {
+        let metadata = &event.metadata;
+        (metadata.uid.clone(), metadata.resource_version.clone())
+    };
+    // The versions that were handed on, by UID: a watch that begins anew lists all of them once more.
+    let mut known = BTreeMap::new();
     let mut listed = Vec::new();
-    let mut seen_any = false;
     loop {
-        match stream.try_next().await {
-            Ok(Some(event)) => {
-                seen_any = true;
-                let news = match event {
-                    watcher::Event::Init => {
-                        listed.clear();
-                        continue;
-                    }
-                    watcher::Event::InitApply(event) => {
-                        listed.push(event);
-                        continue;
-                    }
-                    watcher::Event::InitDone => {
-                        let before = std::mem::take(&mut known);
-                        known = listed
-                            .iter()
-                            .filter_map(|e| e.metadata.resource_version.clone())
-                            .collect();
-                        let news = std::mem::take(&mut listed).into_iter();
-                        let is_news = |e: &DynamicObject| {
-                            let version = e.metadata.resource_version.as_ref();
-                            version.is_none_or(|version| !before.contains(version))
-                        };
-                        news.filter(is_news).map(value).collect()
-                    }
-                    watcher::Event::Apply(event) => {
-                        known.extend(event.metadata.resource_version.clone());
-                        vec![value(event)]
-                    }
-                    watcher::Event::Delete(_) => continue,
-                };
-                if !each(news) {
-                    return Ok(());
-                }
-            }
+        let news = match stream.try_next().await {
             Ok(None) => return Ok(()),
-            Err(error) if !seen_any || matches!(error, watcher::Error::InitialListFailed(_)) => return Err(error),
+            Err(error) if is_final(&error) => return Err(error),
             // The watch begins anew by itself.
-            Err(_) => {}
+            Err(_) => continue,
+            Ok(Some(watcher::Event::Init)) => {
+                listed.clear();
+                continue;
+            }
+            Ok(Some(watcher::Event::InitApply(event))) => {
+                listed.push(event);
+                continue;
+            }
+            Ok(Some(watcher::Event::InitDone)) => {
+                let before = std::mem::replace(&mut known, listed.iter().map(identity).collect());
+                let news = std::mem::take(&mut listed).into_iter();
+                let is_news = |event: &DynamicObject| {
+                    let (uid, version) = identity(event);
+                    before.get(&uid) != Some(&version)
+                };
+                news.filter(is_news).map(value).collect()
+            }
+            Ok(Some(watcher::Event::Apply(event))) => {
+                known.extend([identity(&event)]);
+                vec![value(event)]
+            }
+            Ok(Some(watcher::Event::Delete(event))) => {
+                known.remove(&event.metadata.uid);
+                continue;
+            }
+        };
+        if !each(news) {
+            return Ok(());
         }
+    }
+}
+
+/// Whether a watch of events that ends like this is not begun anew: what cannot be listed, or may not be watched.
+fn is_final(error: &watcher::Error) -> bool {
+    let refused = |code: u16| code == 401 || code == 403;
+    match error {
+        watcher::Error::InitialListFailed(_) => true,
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) | watcher::Error::WatchError(status) => {
+            refused(status.code)
+        }
+        _ => false,
     }
 }

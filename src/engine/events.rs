@@ -239,13 +239,11 @@ impl Events {
             }
         };
         let news: Vec<&Condition> = after.conditions.iter().filter(is_news).collect();
-        for (place, condition) in news.iter().enumerate() {
-            let warns = |c: &Condition| c.type_ != "Ready" && c.status == "True";
-            // One reason is told once; of several conditions that give it, by one that warns.
-            let told = |(other, c): (usize, &&Condition)| {
-                c.reason == condition.reason && (warns(c), other < place) > (warns(condition), false)
-            };
-            if news.iter().enumerate().any(told) {
+        let warns = |c: &Condition| c.type_ != "Ready" && c.status == "True";
+        for condition in &news {
+            // What another one warns of at the same time, Ready does not say once more.
+            let told = |c: &&Condition| c.reason == condition.reason && warns(c);
+            if condition.type_ == "Ready" && news.iter().any(told) {
                 continue;
             }
             let what = (&*condition.reason, &*condition.type_, &*condition.message);

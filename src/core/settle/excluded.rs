@@ -15,8 +15,8 @@ pub fn is_excluded(conditions: &[PriorCondition]) -> bool {
     conditions.iter().all(|condition| condition.status == UNKNOWN)
 }
 
-/// A report of a namespace that the operator's configuration excludes: all that was on record stays, and no condition
-/// claims to know how things stand.
+/// A report of a namespace that the operator's configuration excludes: all that was on record stays, no condition
+/// claims to know how things stand, and no label is called enforced.
 pub fn excluded(mut report: BaselineReportStatus, now: Timestamp) -> BaselineReportStatus {
     for condition in &mut report.conditions {
         if condition.status != UNKNOWN {
@@ -25,6 +25,9 @@ pub fn excluded(mut report: BaselineReportStatus, now: Timestamp) -> BaselineRep
         UNKNOWN.clone_into(&mut condition.status);
         "Excluded".clone_into(&mut condition.reason);
         "the operator's configuration excludes this namespace: what was created here stays, and nobody looks after it; the rest of this report is as it was when that began".clone_into(&mut condition.message);
+    }
+    for label in &mut report.namespace_labels {
+        label.enforced = false;
     }
     report
 }
@@ -45,6 +48,7 @@ mod tests {
             ],
             "drift": {"total": 3, "repaired": 3, "records": [], "open": []},
             "inventory": [{"kind": "ResourceQuota", "name": "a", "uid": "u", "baseline": "b", "digest": ""}],
+            "namespaceLabels": [{"key": "k", "value": "v", "baseline": "b", "enforced": true}],
         }))
         .unwrap();
         let now: Timestamp = "2026-02-02T00:00:00Z".parse().unwrap();
@@ -56,6 +60,7 @@ mod tests {
         );
         assert!(told.conditions.iter().all(|c| c.last_transition_time.0 == now));
         assert_eq!((&told.inventory, &told.drift), (&was.inventory, &was.drift));
+        assert!(was.namespace_labels[0].enforced && !told.namespace_labels[0].enforced);
         assert!(is_excluded(&prior(&told.conditions)) && !is_excluded(&prior(&was.conditions)));
         // And says so for as long as it stays so.
         assert_eq!(excluded(told.clone(), "2026-03-03T00:00:00Z".parse().unwrap()), told);

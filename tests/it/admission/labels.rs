@@ -219,7 +219,7 @@ async fn nothing_is_refused_that_is_not_enforced_nor_what_the_operator_itself_lo
         .await;
     // No level is as good as that one.
     eventually("it may be taken away", SOON, async || {
-        Ok(label(&set, &namespace, json!({ENFORCE: null})).await?)
+        Ok(label(&set, &namespace, json!({ENFORCE: null, VERSION: null})).await?)
     })
     .await
     .unwrap();

@@ -70,6 +70,18 @@ async fn who_may_not_read_baselines_is_told_which_right_is_missing() {
 }
 
 #[tokio::test]
+async fn who_may_list_events_and_not_watch_them_is_told_so_at_once() {
+    let (plane, _) = shared().await;
+    let set = Set::new(plane, "nowatch").await;
+    let namespace = set.namespace(plane, "a").await;
+    let kubeconfig = somebody(plane, &set, &namespace, json!([rule("", &["namespaces", "events"])])).await;
+    let args = ["events", "--watch", "--namespace", &namespace];
+    let ran = tokio::time::timeout(SOON, run(&kubeconfig, &args)).await.unwrap();
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("cannot watch resource"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn whoever_impersonates_somebody_is_told_what_they_are_told() {
     let (plane, _) = shared().await;
     let set = Set::new(plane, "as").await;

@@ -23,20 +23,22 @@ pub(super) async fn policies(connection: &Connection, operator: &Operator<'_>) -
         "ValidatingAdmissionPolicy",
         "validatingadmissionpolicies",
     );
-    let (mut there, mut others) = (0, Vec::new());
+    let (mut there, mut others, mut hidden) = (0, Vec::new(), None);
     for name in POLICIES {
         match ask::object(&connection.client, kind, None, name).await? {
             Seen::There(policy) if knows(&policy, &user) => there += 1,
             Seen::There(_) => others.push(name),
             Seen::Absent => {}
-            Seen::Hidden(why) => {
-                return Ok(Check::new(
-                    NAME,
-                    Outcome::NotVisible,
-                    format!("you may not get them: {why}"),
-                ));
-            }
+            Seen::Hidden(why) => hidden = Some(format!("you may not get them: {why}")),
         }
+    }
+    if !others.is_empty()
+        && let Seen::Hidden(why) = &operator.deployment
+    {
+        hidden = Some(format!(
+            "the operator's ServiceAccount is in its Deployment, which you may not get: {why}"
+        ));
+        others.clear();
     }
     let (outcome, message) = if !others.is_empty() {
         let told = format!(
@@ -44,6 +46,8 @@ pub(super) async fn policies(connection: &Connection, operator: &Operator<'_>) -
             others.join(", ")
         );
         (Outcome::Failed, told)
+    } else if let Some(why) = hidden {
+        (Outcome::Unknown, why)
     } else if there == 0 {
         (Outcome::Ok, "none is about the operator here".to_owned())
     } else {
