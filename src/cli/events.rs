@@ -33,10 +33,8 @@ pub(super) async fn events(args: &Args) -> Result<Verdict, Failure> {
     let paint = args.output.paint();
     if args.watch {
         let mut failed = None;
-        let each = |mut events: Vec<Value>| {
-            events.sort_by_key(seen_last);
-            let lines: String = events.iter().map(line).collect();
-            failed = print(&lines).err();
+        let each = |events| {
+            failed = print(&lines(events)).err();
             failed.is_none()
         };
         ask::watch_events(&connection.client, namespace, each).await?;
@@ -75,6 +73,12 @@ fn seen_last(event: &Value) -> String {
     .unwrap_or_default()
 }
 
+/// Events as lines, those that were seen first before the others.
+fn lines(mut events: Vec<Value>) -> String {
+    events.sort_by_key(seen_last);
+    events.iter().map(line).collect()
+}
+
 /// An event as a line. Whoever may write events may write anything into any of its fields.
 fn line(event: &Value) -> String {
     harmless(&cells(event).join("  ")) + "\n"
@@ -106,6 +110,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_was_seen_first_comes_first_whatever_its_name() {
+        let event = |name: &str, time: &str| json!({"reason": name, "eventTime": time});
+        let later = event("A", "2026-01-01T00:00:02.000000Z");
+        let text = lines(vec![later, event("B", "2026-01-01T00:00:01.000000Z")]);
+        assert!(text.find('B').unwrap() < text.find('A').unwrap(), "{text}");
+    }
 
     #[test]
     fn no_field_of_an_event_does_anything_on_a_terminal() {

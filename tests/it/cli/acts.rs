@@ -270,27 +270,6 @@ async fn events_are_shown_and_watched() {
     assert!(line.contains(&format!("BaselineReport/{namespace}/baseline")), "{line}");
     watch.kill().await.unwrap();
 
-    // What was before comes first, and in its order.
-    let mut watch = tokio::process::Command::new(BINARY)
-        .args(["events", "--watch"])
-        .env("KUBECONFIG", &reader)
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let before = tokio::time::timeout(SOON, async {
-        let mut before = Vec::new();
-        while before.len() < 2 {
-            let line = lines.next_line().await.unwrap().unwrap();
-            before.push(line.split_whitespace().next().unwrap().to_owned());
-        }
-        before
-    });
-    let before = before.await.unwrap();
-    assert!(before.is_sorted(), "{before:?}");
-    watch.kill().await.unwrap();
-
     let listed = run(&reader, &["events", "-n", &namespace]).await;
     assert_eq!(listed.code, 0, "{}", listed.err);
     assert!(listed.out.contains("DriftRepaired"), "{}", listed.out);
